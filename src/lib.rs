@@ -3,7 +3,11 @@
 //! Layers are folders and imports only point down; `docs/ARCHITECTURE.md` has the map, `tests/tidy.rs` holds it.
 
 pub mod bitmap;
+pub mod codec;
+pub mod event;
 pub mod flat;
 pub mod ids;
+pub mod named;
+pub mod ps;
 pub mod rng;
 pub mod units;

@@ -1,0 +1,47 @@
+//! Everything the server core has to know about a run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::missing::Missing;
+use super::optimizer::{ScheduleConfig, SgdConfig};
+use super::policy::PolicyConfig;
+use crate::codec::Codec;
+use crate::units::Tolerance;
+
+/// A checked run, as the server core sees it.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The plan as text, for the workers; the core does not read it.
+    pub plan: Arc<str>,
+    /// Workers that must have joined before the first round.
+    pub workers: u16,
+    /// Training rounds.
+    pub rounds: u32,
+    /// Training examples of one worker in one round, at least 1.
+    pub batch: u32,
+    /// Examples of the training set.
+    pub train_len: u64,
+    /// Examples of the test set; 0 means that nothing is ever evaluated.
+    pub test_len: u32,
+    /// Shards that the training data is dealt into: 1 for IID, else one for each planned worker.
+    pub slots: u16,
+    /// Training rounds between evaluations; 0: only after the last.
+    pub eval_every: u32,
+    /// Filler for missing blocks.
+    pub missing: Missing,
+    /// Codec of pushes.
+    pub codec: Codec,
+    /// Fraction of a pull that may be missing.
+    pub pull_tolerance: Tolerance,
+    /// What drives the tolerance of pushes.
+    pub policy: PolicyConfig,
+    /// The optimizer.
+    pub sgd: SgdConfig,
+    /// The learning rate's course.
+    pub schedule: ScheduleConfig,
+    /// A worker that says nothing for so long is dropped.
+    pub worker_timeout: Duration,
+    /// A worker that is heard but does not begin its push for so long is dropped.
+    pub compute_timeout: Duration,
+}
