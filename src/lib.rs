@@ -11,3 +11,4 @@ pub mod named;
 pub mod ps;
 pub mod rng;
 pub mod units;
+pub mod wire;

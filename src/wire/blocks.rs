@@ -1,0 +1,159 @@
+//! Data: whole encoded blocks in an envelope.
+
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::envelope::BODY_MAX;
+use super::{Reject, TransferId, TransferKind};
+use crate::ids::{BlockIndex, Round};
+
+/// What a datagram of data says about its transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataHead {
+    /// Which transfer.
+    pub transfer: TransferId,
+    /// Blocks of the whole transfer.
+    pub total: u32,
+    /// Blocks that may be missing. The server states it for what it sends; of a push it knows it itself.
+    pub allowance: u32,
+    /// Blocks that have never been sent yet, this datagram's not counted.
+    pub unsent: u32,
+}
+
+/// One encoded block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block<'a> {
+    /// Where it belongs.
+    pub index: BlockIndex,
+    /// Whether it was sent before.
+    pub repair: bool,
+    /// Its bytes, at most [`BLOCK_BYTES_MAX`].
+    pub bytes: &'a [u8],
+}
+
+/// A parsed datagram of data: every block lies inside the transfer and the datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Data<'a> {
+    /// What it says about its transfer.
+    pub head: DataHead,
+    blocks: &'a [u8],
+}
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawHead {
+    transfer: u8,
+    round: U32,
+    total: U32,
+    allowance: U32,
+    unsent: U32,
+}
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawBlock {
+    index: U32,
+    /// Bits 0 to 14: length in bytes; bit 15: sent before.
+    length: U16,
+}
+
+const REPAIR: u16 = 1 << 15;
+const _: () = assert!(size_of::<RawHead>() == 17 && size_of::<RawBlock>() == 6);
+
+/// Bytes of the largest encoded block that fits a datagram (the kind takes one byte of the body).
+pub const BLOCK_BYTES_MAX: usize = BODY_MAX - 1 - size_of::<RawHead>() - size_of::<RawBlock>();
+
+/// Fills one body with blocks.
+pub struct BlocksWriter<'a> {
+    body: &'a mut Vec<u8>,
+    head: usize,
+    end: usize,
+}
+
+impl<'a> BlocksWriter<'a> {
+    /// Begins at the end of `body`, which holds the datagram up to and including the kind.
+    pub(super) fn new(body: &'a mut Vec<u8>, head: DataHead) -> Self {
+        let start = body.len();
+        let raw = RawHead {
+            transfer: head.transfer.kind as u8,
+            round: head.transfer.round.0.into(),
+            total: head.total.into(),
+            allowance: head.allowance.into(),
+            unsent: head.unsent.into(),
+        };
+        body.extend_from_slice(raw.as_bytes());
+        Self { body, head: start, end: start + BODY_MAX - 1 }
+    }
+
+    /// Appends the block that `write` appends; `false`, and nothing appended, if it does not fit.
+    pub fn push(
+        &mut self,
+        index: BlockIndex,
+        repair: bool,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let start = self.body.len();
+        let head = RawBlock { index: index.0.into(), length: 0.into() };
+        self.body.extend_from_slice(head.as_bytes());
+        let bytes = self.body.len();
+        write(self.body);
+        let length = self.body.len() - bytes;
+        assert!(length <= BLOCK_BYTES_MAX, "an encoded block of {length} bytes");
+        if self.body.len() > self.end {
+            self.body.truncate(start);
+            return false;
+        }
+        let length = length as u16 | if repair { REPAIR } else { 0 };
+        self.body[bytes - 2..bytes].copy_from_slice(&length.to_le_bytes());
+        true
+    }
+
+    /// Sets how many blocks have never been sent, now that it is known which are in this datagram.
+    pub fn finish(self, unsent: u32) {
+        let end = self.head + size_of::<RawHead>();
+        self.body[end - 4..end].copy_from_slice(&unsent.to_le_bytes());
+    }
+}
+
+impl<'a> Data<'a> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, Reject> {
+        let (raw, blocks) = RawHead::ref_from_prefix(body).map_err(|_| Reject::Malformed)?;
+        let kind = TransferKind::from_wire(raw.transfer).ok_or(Reject::Malformed)?;
+        let head = DataHead {
+            transfer: TransferId { kind, round: Round(raw.round.get()) },
+            total: raw.total.get(),
+            allowance: raw.allowance.get(),
+            unsent: raw.unsent.get(),
+        };
+        if head.allowance > head.total || head.unsent > head.total || blocks.is_empty() {
+            return Err(Reject::Malformed);
+        }
+        let mut rest = blocks;
+        while !rest.is_empty() {
+            let (block, after) = split_block(rest).ok_or(Reject::Malformed)?;
+            if block.index.0 >= head.total {
+                return Err(Reject::Span);
+            }
+            rest = after;
+        }
+        Ok(Self { head, blocks })
+    }
+
+    /// The blocks, in the order of the datagram.
+    pub fn blocks(&self) -> impl Iterator<Item = Block<'a>> + use<'a> {
+        let mut rest = self.blocks;
+        std::iter::from_fn(move || {
+            let (block, after) = split_block(rest)?;
+            rest = after;
+            Some(block)
+        })
+    }
+}
+
+fn split_block(bytes: &[u8]) -> Option<(Block<'_>, &[u8])> {
+    let (raw, rest) = RawBlock::ref_from_prefix(bytes).ok()?;
+    let length = raw.length.get();
+    let (bytes, rest) = rest.split_at_checked(usize::from(length & !REPAIR))?;
+    let block = Block { index: BlockIndex(raw.index.get()), repair: length & REPAIR != 0, bytes };
+    Some((block, rest))
+}

@@ -1,0 +1,258 @@
+//! The body of a datagram: one message.
+
+use super::blocks::BlocksWriter;
+use super::envelope::{Header, start_datagram};
+use super::{Bye, Data, DataHead, Grant, Hello, Reject, Welcome, seal};
+
+/// A parsed body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// See [`Hello`].
+    Hello(Hello),
+    /// See [`Welcome`].
+    Welcome(Welcome),
+    /// See [`Data`].
+    Data(Data<'a>),
+    /// See [`Grant`].
+    Grant(Grant),
+    /// Asks for a grant.
+    Ping,
+    /// See [`Bye`].
+    Bye(Bye),
+}
+
+const HELLO: u8 = 1;
+const WELCOME: u8 = 2;
+const DATA: u8 = 3;
+const GRANT: u8 = 4;
+const PING: u8 = 5;
+const BYE: u8 = 6;
+
+impl<'a> Message<'a> {
+    /// Parses a body.
+    ///
+    /// # Errors
+    /// If the kind is unknown or the rest is not what the kind demands.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Reject> {
+        let (&kind, rest) = body.split_first().ok_or(Reject::Malformed)?;
+        match kind {
+            HELLO => Hello::parse(rest).map(Self::Hello),
+            WELCOME => Welcome::parse(rest).map(Self::Welcome),
+            DATA => Data::parse(rest).map(Self::Data),
+            GRANT => Grant::parse(rest).map(Self::Grant),
+            PING if rest.is_empty() => Ok(Self::Ping),
+            BYE => Bye::parse(rest).map(Self::Bye),
+            PING => Err(Reject::Malformed),
+            _ => Err(Reject::Kind),
+        }
+    }
+
+    /// Writes a whole datagram with this message into `buf`, which is cleared first.
+    ///
+    /// # Panics
+    /// For [`Message::Data`], which [`write_data`] writes.
+    pub fn write_datagram(&self, header: Header, buf: &mut Vec<u8>) {
+        start_datagram(buf, header);
+        match self {
+            Self::Hello(hello) => {
+                buf.push(HELLO);
+                hello.write(buf);
+            }
+            Self::Welcome(welcome) => {
+                buf.push(WELCOME);
+                welcome.write(buf);
+            }
+            Self::Grant(grant) => {
+                buf.push(GRANT);
+                grant.write(buf);
+            }
+            Self::Ping => buf.push(PING),
+            Self::Bye(bye) => {
+                buf.push(BYE);
+                bye.write(buf);
+            }
+            Self::Data(_) => unreachable!("data is written block by block"),
+        }
+        seal(buf);
+    }
+}
+
+/// Writes a whole datagram of data into `buf`: `fill` appends blocks and returns how many have never been sent.
+pub fn write_data(
+    header: Header,
+    head: DataHead,
+    buf: &mut Vec<u8>,
+    fill: impl FnOnce(&mut BlocksWriter<'_>) -> u32,
+) {
+    start_datagram(buf, header);
+    buf.push(DATA);
+    let mut writer = BlocksWriter::new(buf, head);
+    let unsent = fill(&mut writer);
+    writer.finish(unsent);
+    seal(buf);
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use rand_chacha::rand_core::RngCore;
+
+    use super::*;
+    use crate::ids::{BlockIndex, Incarnation, PacketNumber, Round, SessionId, WorkerId};
+    use crate::rng;
+    use crate::wire::{
+        BLOCK_BYTES_MAX, ByeCode, DATAGRAM_MAX, GrantEntry, Standing, TransferId, TransferKind,
+        open,
+    };
+
+    pub(in crate::wire) fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+    }
+
+    const HEADER: Header = Header { session: SessionId(7), number: PacketNumber(9) };
+
+    fn written(message: &Message<'_>) -> Vec<u8> {
+        let mut buf = Vec::new();
+        message.write_datagram(HEADER, &mut buf);
+        buf
+    }
+
+    fn data(blocks: &[(u32, &[u8])]) -> Vec<u8> {
+        let transfer = TransferId { kind: TransferKind::Push, round: Round(3) };
+        let head = DataHead { transfer, total: 26, allowance: 2, unsent: 0 };
+        let mut buf = Vec::new();
+        write_data(HEADER, head, &mut buf, |writer| {
+            for &(index, bytes) in blocks {
+                assert!(
+                    writer.push(BlockIndex(index), index == 25, |out| out.extend_from_slice(bytes))
+                );
+            }
+            5
+        });
+        buf
+    }
+
+    fn grant() -> Grant {
+        let mut seen = [0; 64];
+        seen[0] = 0b1011;
+        let mut grant = Grant::new(PacketNumber(1000), 250, 64, seen);
+        grant.add(GrantEntry {
+            transfer: TransferId { kind: TransferKind::Push, round: Round(3) },
+            standing: Standing::Open,
+            received: 20,
+            deficit: 4,
+        });
+        grant
+    }
+
+    fn body(datagram: &[u8]) -> &[u8] {
+        open(datagram).unwrap().1
+    }
+
+    #[test]
+    fn layouts_are_pinned() {
+        let welcome =
+            Welcome { cookie: 0x0a0b, incarnation: Incarnation(2), worker: Some(WorkerId(3)) };
+        let bye = Bye::new(ByeCode::Leaving, "bye");
+        let text = [
+            format!(
+                "hello    {}",
+                hex(&body(&written(&Message::Hello(Hello { cookie: 5 })))[..12])
+            ),
+            format!("welcome  {}", hex(body(&written(&Message::Welcome(welcome))))),
+            format!("data     {}", hex(body(&data(&[(1, b"one"), (25, b"again")])))),
+            format!("grant    {}", hex(body(&written(&Message::Grant(grant()))))),
+            format!("ping     {}", hex(body(&written(&Message::Ping)))),
+            format!("bye      {}", hex(body(&written(&Message::Bye(bye))))),
+        ];
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let messages = [
+            Message::Hello(Hello { cookie: u64::MAX }),
+            Message::Welcome(Welcome { cookie: 1, incarnation: Incarnation(2), worker: None }),
+            Message::Grant(grant()),
+            Message::Ping,
+            Message::Bye(Bye::new(ByeCode::Data, "no such file")),
+        ];
+        for message in messages {
+            let datagram = written(&message);
+            assert!(datagram.len() <= DATAGRAM_MAX);
+            assert_eq!(Message::parse(body(&datagram)), Ok(message));
+        }
+        let datagram = data(&[(1, b"one"), (25, b"again")]);
+        let Ok(Message::Data(parsed)) = Message::parse(body(&datagram)) else { panic!() };
+        assert_eq!((parsed.head.total, parsed.head.unsent), (26, 5));
+        let blocks: Vec<_> =
+            parsed.blocks().map(|block| (block.index.0, block.repair, block.bytes)).collect();
+        assert_eq!(blocks, [(1, false, &b"one"[..]), (25, true, &b"again"[..])]);
+    }
+
+    #[test]
+    fn a_full_datagram_is_full() {
+        let transfer = TransferId { kind: TransferKind::Pull, round: Round(1) };
+        let head = DataHead { transfer, total: 9, allowance: 0, unsent: 0 };
+        let mut buf = Vec::new();
+        write_data(HEADER, head, &mut buf, |writer| {
+            assert!(
+                writer.push(BlockIndex(0), false, |out| out.resize(out.len() + BLOCK_BYTES_MAX, 1))
+            );
+            assert!(!writer.push(BlockIndex(1), false, |out| out.push(1)));
+            8
+        });
+        assert_eq!(buf.len(), DATAGRAM_MAX - 12);
+        let Ok(Message::Data(parsed)) = Message::parse(body(&buf)) else { panic!() };
+        assert_eq!(parsed.blocks().count(), 1);
+    }
+
+    #[test]
+    fn grants_tell_what_was_seen() {
+        let grant = grant();
+        let seen = |number| grant.has_seen(PacketNumber(number));
+        assert_eq!([1000, 999, 998, 997].map(seen), [true, true, false, true].map(Some));
+        assert_eq!((seen(1001), seen(489), seen(488)), (None, Some(false), None));
+    }
+
+    #[test]
+    fn hostile_values_are_refused() {
+        let transfer = TransferId { kind: TransferKind::Push, round: Round(3) };
+        let mut buf = Vec::new();
+        let head = DataHead { transfer, total: 3, allowance: 0, unsent: 0 };
+        write_data(HEADER, head, &mut buf, |writer| {
+            writer.push(BlockIndex(3), false, |_| ());
+            0
+        });
+        assert_eq!(Message::parse(body(&buf)), Err(Reject::Span));
+        assert_eq!(Message::parse(&[]), Err(Reject::Malformed));
+        assert_eq!(Message::parse(&[99]), Err(Reject::Kind));
+        assert_eq!(Message::parse(&[PING, 0]), Err(Reject::Malformed));
+        assert_eq!(Message::parse(&[BYE, 200]), Err(Reject::Malformed));
+        let escape = Bye { code: ByeCode::Leaving, text: "a\x1b[2Jb".to_owned() };
+        let datagram = written(&Message::Bye(escape));
+        let Ok(Message::Bye(bye)) = Message::parse(body(&datagram)) else { panic!() };
+        assert_eq!(bye.text, "a [2Jb");
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic() {
+        let valid = [
+            data(&[(1, b"one"), (25, b"again")]),
+            written(&Message::Grant(grant())),
+            written(&Message::Hello(Hello { cookie: 5 })),
+            written(&Message::Bye(Bye::new(ByeCode::Leaving, "bye"))),
+        ];
+        for seed in 0..20_000 {
+            let mut rng = rng::stream(seed, "fuzz", 0);
+            let mut bytes = body(&valid[seed as usize % valid.len()]).to_vec();
+            for _ in 0..=rng::below(&mut rng, 4) {
+                let at = rng::below(&mut rng, bytes.len() as u64) as usize;
+                bytes[at] = rng.next_u32() as u8;
+            }
+            bytes.truncate(rng::below(&mut rng, bytes.len() as u64 + 1) as usize);
+            if let Ok(Message::Data(data)) = Message::parse(&bytes) {
+                assert!(data.blocks().all(|block| block.index.0 < data.head.total), "seed {seed}");
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The beginning of a round: what one worker is to do, and what became of its last push.
+//!
+//! It travels as a reliable transfer of its own, one datagram for a model of up to a few thousand blocks.
+
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::bitmap::Bitmap;
+use crate::ids::Round;
+use crate::units::Tolerance;
+
+/// What a worker is to do in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Compute the mean gradient over `count` examples from number `first` of the order of shard `slot`, and push it.
+    Train {
+        /// Which shard.
+        slot: u16,
+        /// Number of the first example since the start of training.
+        first: u64,
+        /// Examples, at least 1.
+        count: u32,
+    },
+    /// Evaluate `count` test examples from `first` on, and report the exact counts.
+    Evaluate {
+        /// First example of the test set.
+        first: u32,
+        /// Examples, may be 0.
+        count: u32,
+    },
+    /// The run is over.
+    Finish,
+}
+
+/// A set of blocks that is most often all or none of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sparse {
+    /// No block.
+    None,
+    /// Every block.
+    All,
+    /// These.
+    Some(Bitmap),
+}
+
+impl Sparse {
+    /// The shortest form of `bitmap`.
+    #[must_use]
+    pub fn of(bitmap: &Bitmap) -> Self {
+        match bitmap.ones() {
+            0 => Self::None,
+            _ if bitmap.is_full() => Self::All,
+            _ => Self::Some(bitmap.clone()),
+        }
+    }
+
+    /// As a bitmap over `blocks` blocks.
+    #[must_use]
+    pub fn to_bitmap(&self, blocks: u32) -> Bitmap {
+        match self {
+            Self::None => Bitmap::zeros(blocks),
+            Self::All => Bitmap::full(blocks),
+            Self::Some(bitmap) => bitmap.clone(),
+        }
+    }
+}
+
+/// What the server says to one worker at the start of a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoundStart {
+    /// Which round.
+    pub round: Round,
+    /// The round whose parameters (its pull) the worker must have first.
+    pub parameters: Round,
+    /// What to do.
+    pub task: Task,
+    /// Codec of the push, as its number on the wire.
+    pub codec: u8,
+    /// Whether the model is in a critical learning regime.
+    pub critical: bool,
+    /// The worker's place among the workers of this round, from 0.
+    pub rank: u16,
+    /// Workers of this round.
+    pub workers: u16,
+    /// Tolerance of the push.
+    pub tolerance: Tolerance,
+    /// Blocks of the push that may be missing: what the tolerance has accumulated to.
+    pub allowance: u32,
+    /// Blocks of the model.
+    pub blocks: u32,
+    /// The push that `used` speaks of; 0 if there was none.
+    pub used_round: Round,
+    /// Which blocks of that push were used.
+    pub used: Sparse,
+    /// Blocks that must arrive in this push whatever the tolerance.
+    pub urgent: Sparse,
+}
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawStart {
+    round: U32,
+    parameters: U32,
+    first: U64,
+    count: U32,
+    allowance: U32,
+    blocks: U32,
+    used_round: U32,
+    slot: U16,
+    rank: U16,
+    workers: U16,
+    tolerance: U16,
+    task: u8,
+    codec: u8,
+    critical: u8,
+    used: u8,
+    urgent: u8,
+}
+
+const _: () = assert!(size_of::<RawStart>() == 45);
+
+/// Bytes that are no [`RoundStart`]: the server speaks another dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server's start of a round cannot be understood")]
+pub struct StartError;
+
+impl RoundStart {
+    /// As bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (task, slot, first, count) = match self.task {
+            Task::Train { slot, first, count } => (0, slot, first, count),
+            Task::Evaluate { first, count } => (1, 0, u64::from(first), count),
+            Task::Finish => (2, 0, 0, 0),
+        };
+        let raw = RawStart {
+            round: self.round.0.into(),
+            parameters: self.parameters.0.into(),
+            first: first.into(),
+            count: count.into(),
+            allowance: self.allowance.into(),
+            blocks: self.blocks.into(),
+            used_round: self.used_round.0.into(),
+            slot: slot.into(),
+            rank: self.rank.into(),
+            workers: self.workers.into(),
+            tolerance: self.tolerance.parts().into(),
+            task,
+            codec: self.codec,
+            critical: u8::from(self.critical),
+            used: form(&self.used),
+            urgent: form(&self.urgent),
+        };
+        let mut bytes = raw.as_bytes().to_vec();
+        for set in [&self.used, &self.urgent] {
+            if let Sparse::Some(bitmap) = set {
+                bytes.extend_from_slice(bitmap.as_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// From the bytes of [`to_bytes`](Self::to_bytes).
+    ///
+    /// # Errors
+    /// If they are anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StartError> {
+        let (raw, sets) = RawStart::ref_from_prefix(bytes).map_err(|_| StartError)?;
+        let blocks = raw.blocks.get();
+        let (used, sets) = parse_set(raw.used, blocks, sets)?;
+        let (urgent, rest) = parse_set(raw.urgent, blocks, sets)?;
+        let start = Self {
+            round: Round(raw.round.get()),
+            parameters: Round(raw.parameters.get()),
+            task: raw.task()?,
+            codec: raw.codec,
+            critical: raw.critical == 1,
+            rank: raw.rank.get(),
+            workers: raw.workers.get(),
+            tolerance: Tolerance::from_parts(raw.tolerance.get()).ok_or(StartError)?,
+            allowance: raw.allowance.get(),
+            blocks,
+            used_round: Round(raw.used_round.get()),
+            used,
+            urgent,
+        };
+        let sound = rest.is_empty()
+            && start.allowance <= start.blocks
+            && start.rank < start.workers
+            && raw.critical <= 1;
+        if sound { Ok(start) } else { Err(StartError) }
+    }
+}
+
+impl RawStart {
+    fn task(&self) -> Result<Task, StartError> {
+        let (first, count) = (self.first.get(), self.count.get());
+        match self.task {
+            0 if count > 0 => Ok(Task::Train { slot: self.slot.get(), first, count }),
+            1 => {
+                let first = u32::try_from(first).map_err(|_| StartError)?;
+                first.checked_add(count).ok_or(StartError)?;
+                Ok(Task::Evaluate { first, count })
+            }
+            2 => Ok(Task::Finish),
+            _ => Err(StartError),
+        }
+    }
+}
+
+const fn form(set: &Sparse) -> u8 {
+    match set {
+        Sparse::None => 0,
+        Sparse::All => 1,
+        Sparse::Some(_) => 2,
+    }
+}
+
+fn parse_set(form: u8, blocks: u32, bytes: &[u8]) -> Result<(Sparse, &[u8]), StartError> {
+    match form {
+        0 => Ok((Sparse::None, bytes)),
+        1 => Ok((Sparse::All, bytes)),
+        2 => {
+            let split = bytes.split_at_checked(blocks.div_ceil(8) as usize);
+            let (bitmap, rest) = split.ok_or(StartError)?;
+            Ok((Sparse::Some(Bitmap::from_bytes(bitmap, blocks).ok_or(StartError)?), rest))
+        }
+        _ => Err(StartError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::RngCore;
+
+    use super::*;
+    use crate::ids::BlockIndex;
+    use crate::rng;
+    use crate::wire::message::tests::hex;
+
+    fn start(task: Task) -> RoundStart {
+        let mut used = Bitmap::full(13);
+        used = Bitmap::from_bytes(&[used.as_bytes()[0] & 0xfe, used.as_bytes()[1]], 13).unwrap();
+        let mut urgent = Bitmap::zeros(13);
+        urgent.insert(BlockIndex(12));
+        RoundStart {
+            round: Round(4),
+            parameters: Round(3),
+            task,
+            codec: 1,
+            critical: true,
+            rank: 1,
+            workers: 3,
+            tolerance: Tolerance::from_parts(200).unwrap(),
+            allowance: 2,
+            blocks: 13,
+            used_round: Round(3),
+            used: Sparse::of(&used),
+            urgent: Sparse::of(&urgent),
+        }
+    }
+
+    #[test]
+    fn layout_is_pinned() {
+        insta::assert_snapshot!(
+            hex(&start(Task::Train { slot: 0, first: 256, count: 64 }).to_bytes()),
+            @"04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00 40 00 00 00 02 00 00 00 0d 00 00 00 03 00 00 00 00 00 01 00 03 00 c8 00 00 01 01 02 02 fe 1f 00 10"
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for task in [
+            Task::Train { slot: 2, first: u64::MAX, count: 1 },
+            Task::Evaluate { first: 7, count: 0 },
+            Task::Finish,
+        ] {
+            for used in [Sparse::None, Sparse::All, start(task).used] {
+                let start = RoundStart { used, ..start(task) };
+                assert_eq!(RoundStart::from_bytes(&start.to_bytes()), Ok(start));
+            }
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let good = start(Task::Finish).to_bytes();
+        for len in 0..good.len() {
+            assert_eq!(RoundStart::from_bytes(&good[..len]), Err(StartError));
+        }
+        for seed in 0..20_000 {
+            let mut rng = rng::stream(seed, "fuzz", 0);
+            let mut bytes = good.clone();
+            let at = rng::below(&mut rng, bytes.len() as u64) as usize;
+            bytes[at] = rng.next_u32() as u8;
+            if let Ok(start) = RoundStart::from_bytes(&bytes) {
+                assert_eq!(start.used.to_bitmap(start.blocks).len(), start.blocks, "seed {seed}");
+            }
+        }
+    }
+}
