@@ -7,6 +7,7 @@ pub mod codec;
 pub mod event;
 pub mod flat;
 pub mod ids;
+pub mod mlt;
 pub mod named;
 pub mod ps;
 pub mod rng;

@@ -85,26 +85,23 @@ impl<'a> BlocksWriter<'a> {
         Self { body, head: start, end: start + BODY_MAX - 1 }
     }
 
-    /// Appends the block that `write` appends; `false`, and nothing appended, if it does not fit.
-    pub fn push(
-        &mut self,
-        index: BlockIndex,
-        repair: bool,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> bool {
-        let start = self.body.len();
-        let head = RawBlock { index: index.0.into(), length: 0.into() };
-        self.body.extend_from_slice(head.as_bytes());
-        let bytes = self.body.len();
-        write(self.body);
-        let length = self.body.len() - bytes;
-        assert!(length <= BLOCK_BYTES_MAX, "an encoded block of {length} bytes");
-        if self.body.len() > self.end {
-            self.body.truncate(start);
+    /// Appends a block; `false`, and nothing appended, if it does not fit.
+    ///
+    /// # Panics
+    /// If the block is larger than [`BLOCK_BYTES_MAX`]: it would fit no datagram.
+    pub fn push(&mut self, block: Block<'_>) -> bool {
+        assert!(
+            block.bytes.len() <= BLOCK_BYTES_MAX,
+            "an encoded block of {} bytes",
+            block.bytes.len()
+        );
+        if self.body.len() + size_of::<RawBlock>() + block.bytes.len() > self.end {
             return false;
         }
-        let length = length as u16 | if repair { REPAIR } else { 0 };
-        self.body[bytes - 2..bytes].copy_from_slice(&length.to_le_bytes());
+        let length = block.bytes.len() as u16 | if block.repair { REPAIR } else { 0 };
+        let head = RawBlock { index: block.index.0.into(), length: length.into() };
+        self.body.extend_from_slice(head.as_bytes());
+        self.body.extend_from_slice(block.bytes);
         true
     }
 

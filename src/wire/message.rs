@@ -100,8 +100,8 @@ pub(super) mod tests {
     use crate::ids::{BlockIndex, Incarnation, PacketNumber, Round, SessionId, WorkerId};
     use crate::rng;
     use crate::wire::{
-        BLOCK_BYTES_MAX, ByeCode, DATAGRAM_MAX, GrantEntry, Standing, TransferId, TransferKind,
-        open,
+        BLOCK_BYTES_MAX, Block, ByeCode, DATAGRAM_MAX, GrantEntry, Standing, TransferId,
+        TransferKind, open,
     };
 
     pub(in crate::wire) fn hex(bytes: &[u8]) -> String {
@@ -122,9 +122,8 @@ pub(super) mod tests {
         let mut buf = Vec::new();
         write_data(HEADER, head, &mut buf, |writer| {
             for &(index, bytes) in blocks {
-                assert!(
-                    writer.push(BlockIndex(index), index == 25, |out| out.extend_from_slice(bytes))
-                );
+                let block = Block { index: BlockIndex(index), repair: index == 25, bytes };
+                assert!(writer.push(block));
             }
             5
         });
@@ -195,10 +194,10 @@ pub(super) mod tests {
         let head = DataHead { transfer, total: 9, allowance: 0, unsent: 0 };
         let mut buf = Vec::new();
         write_data(HEADER, head, &mut buf, |writer| {
-            assert!(
-                writer.push(BlockIndex(0), false, |out| out.resize(out.len() + BLOCK_BYTES_MAX, 1))
-            );
-            assert!(!writer.push(BlockIndex(1), false, |out| out.push(1)));
+            let bytes = &[1; BLOCK_BYTES_MAX];
+            let block = |index, bytes| Block { index: BlockIndex(index), repair: false, bytes };
+            assert!(writer.push(block(0, bytes)));
+            assert!(!writer.push(block(1, &bytes[..1])));
             8
         });
         assert_eq!(buf.len(), DATAGRAM_MAX - 12);
@@ -220,7 +219,7 @@ pub(super) mod tests {
         let mut buf = Vec::new();
         let head = DataHead { transfer, total: 3, allowance: 0, unsent: 0 };
         write_data(HEADER, head, &mut buf, |writer| {
-            writer.push(BlockIndex(3), false, |_| ());
+            writer.push(Block { index: BlockIndex(3), repair: false, bytes: b"" });
             0
         });
         assert_eq!(Message::parse(body(&buf)), Err(Reject::Span));

@@ -1,0 +1,309 @@
+//! The sender's half of a transfer: which block goes next.
+//!
+//! ```text
+//!            take            arrived
+//!  unsent ---------> away ------------> arrived
+//!                    |  ^                  ^
+//!               lost |  | take (repair)    | (a copy that was given up arrives after all)
+//!                    v  |                  |
+//!                    lost -----------------+
+//! ```
+//! Lost blocks are sent again only when more are lost than may be missing, or when they are urgent.
+
+use std::collections::VecDeque;
+
+use crate::bitmap::Bitmap;
+use crate::ids::BlockIndex;
+use crate::wire::{GrantEntry, Standing, TransferId};
+
+/// Bytes of a full block of a blob.
+pub const BLOB_BLOCK: usize = 1280;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// Copies that are on their way.
+    away: u16,
+    sent: bool,
+    arrived: bool,
+    lost: bool,
+}
+
+/// A transfer being sent.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    id: TransferId,
+    allowance: u32,
+    urgent: Option<Bitmap>,
+    order: Vec<BlockIndex>,
+    next: usize,
+    states: Vec<State>,
+    away: u32,
+    lost: VecDeque<BlockIndex>,
+    lost_urgent: VecDeque<BlockIndex>,
+    /// Lost blocks to send again though the allowance would cover them.
+    demanded: u32,
+    blob: Vec<u8>,
+    arrived: u32,
+    bytes: u64,
+    closed: bool,
+}
+
+impl Outbound {
+    /// A reliable transfer of `bytes` (at least one).
+    #[must_use]
+    pub fn blob(id: TransferId, bytes: Vec<u8>) -> Self {
+        assert!(!bytes.is_empty(), "an empty blob");
+        let total = bytes.len().div_ceil(BLOB_BLOCK) as u32;
+        let mut outbound = Self::blocks(id, (0..total).map(BlockIndex).collect(), 0, None);
+        outbound.blob = bytes;
+        outbound
+    }
+
+    /// A transfer of blocks in the given order, of which `allowance` may be missing, but none of the `urgent`.
+    #[must_use]
+    pub fn blocks(
+        id: TransferId,
+        order: Vec<BlockIndex>,
+        allowance: u32,
+        urgent: Option<Bitmap>,
+    ) -> Self {
+        Self {
+            id,
+            allowance,
+            urgent,
+            next: 0,
+            states: vec![State::default(); order.len()],
+            order,
+            away: 0,
+            lost: VecDeque::new(),
+            lost_urgent: VecDeque::new(),
+            demanded: 0,
+            blob: Vec::new(),
+            arrived: 0,
+            bytes: 0,
+            closed: false,
+        }
+    }
+
+    /// Which transfer this is.
+    #[must_use]
+    pub const fn id(&self) -> TransferId {
+        self.id
+    }
+
+    /// Blocks of the whole transfer.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.order.len() as u32
+    }
+
+    /// Blocks that may be missing.
+    #[must_use]
+    pub const fn allowance(&self) -> u32 {
+        self.allowance
+    }
+
+    /// Blocks that have never been sent.
+    #[must_use]
+    pub fn unsent(&self) -> u32 {
+        (self.order.len() - self.next) as u32
+    }
+
+    /// Blocks known to have arrived.
+    #[must_use]
+    pub const fn arrived(&self) -> u32 {
+        self.arrived
+    }
+
+    /// Whether `block` is known to have arrived.
+    #[must_use]
+    pub fn has_arrived(&self, block: BlockIndex) -> bool {
+        self.states[block.usize()].arrived
+    }
+
+    /// UDP payload bytes sent so far.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the receiver wants no more.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The bytes of `block` of a blob.
+    #[must_use]
+    pub fn blob_block(&self, block: BlockIndex) -> &[u8] {
+        let start = block.usize() * BLOB_BLOCK;
+        &self.blob[start..self.blob.len().min(start + BLOB_BLOCK)]
+    }
+
+    /// The block to send next and whether that is a repair.
+    #[must_use]
+    pub fn peek(&self) -> Option<(BlockIndex, bool)> {
+        if self.closed {
+            return None;
+        }
+        let over = self.lost.len() as u32 > self.allowance || self.demanded > 0;
+        let lost = self.lost_urgent.front().or(self.lost.front().filter(|_| over));
+        if let Some(&block) = lost {
+            return Some((block, true));
+        }
+        self.order.get(self.next).map(|&block| (block, false))
+    }
+
+    /// Takes the block that [`peek`](Self::peek) gave: it is on its way.
+    pub fn take(&mut self, block: BlockIndex) {
+        let state = &mut self.states[block.usize()];
+        if !state.sent {
+            debug_assert_eq!(self.order.get(self.next), Some(&block));
+            self.next += 1;
+            state.sent = true;
+        } else if state.lost {
+            state.lost = false;
+            let first = self.queue(block).pop_front();
+            debug_assert_eq!(first, Some(block));
+            self.demanded = self.demanded.saturating_sub(1);
+        }
+        let state = &mut self.states[block.usize()];
+        state.away += 1;
+        self.away += 1;
+    }
+
+    /// Takes in that a datagram of `bytes` bytes left.
+    pub const fn handle_sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Takes in that a copy of `block` arrived.
+    pub fn handle_arrived(&mut self, block: BlockIndex) {
+        let state = &mut self.states[block.usize()];
+        state.away -= 1;
+        self.away -= 1;
+        self.arrived += u32::from(!state.arrived);
+        state.arrived = true;
+        if std::mem::take(&mut state.lost) {
+            self.queue(block).retain(|&other| other != block);
+        }
+    }
+
+    /// Takes in that a copy of `block` is lost.
+    pub fn handle_lost(&mut self, block: BlockIndex) {
+        let state = &mut self.states[block.usize()];
+        state.away -= 1;
+        self.away -= 1;
+        if state.away == 0 && !state.arrived && !state.lost {
+            state.lost = true;
+            self.queue(block).push_back(block);
+        }
+    }
+
+    /// Takes in what the receiver says of the transfer.
+    pub fn handle_entry(&mut self, entry: &GrantEntry) {
+        self.closed |= entry.standing == Standing::Closed;
+        // The receiver may count differently (an urgent block that we do not know of): it has the last word.
+        let idle = self.next == self.order.len() && self.away == 0;
+        if idle && entry.deficit > 0 {
+            self.demanded = entry.deficit;
+        }
+    }
+
+    /// Whether a copy of a block that is on its way may be sent as a probe: it is needed if all on its way is lost.
+    #[must_use]
+    pub fn may_probe(&self, block: BlockIndex) -> bool {
+        let missing = self.total() - self.unsent() - self.arrived;
+        let state = self.states[block.usize()];
+        !self.closed && !state.arrived && (missing > self.allowance || self.is_urgent(block))
+    }
+
+    fn is_urgent(&self, block: BlockIndex) -> bool {
+        self.urgent.as_ref().is_some_and(|urgent| urgent.contains(block))
+    }
+
+    fn queue(&mut self, block: BlockIndex) -> &mut VecDeque<BlockIndex> {
+        if self.is_urgent(block) { &mut self.lost_urgent } else { &mut self.lost }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Round;
+    use crate::wire::TransferKind;
+
+    const ID: TransferId = TransferId { kind: TransferKind::Push, round: Round(1) };
+
+    fn sent(total: u32, allowance: u32, urgent: &[u32]) -> Outbound {
+        let mut set = Bitmap::zeros(total);
+        urgent.iter().for_each(|&block| assert!(set.insert(BlockIndex(block))));
+        let order = (0..total).map(BlockIndex).collect();
+        let mut outbound = Outbound::blocks(ID, order, allowance, Some(set));
+        for block in (0..total).map(BlockIndex) {
+            assert_eq!(outbound.peek(), Some((block, false)));
+            outbound.take(block);
+        }
+        assert_eq!((outbound.peek(), outbound.unsent()), (None, 0));
+        outbound
+    }
+
+    #[test]
+    fn within_the_allowance_nothing_is_sent_twice() {
+        let mut outbound = sent(10, 2, &[]);
+        outbound.handle_lost(BlockIndex(4));
+        outbound.handle_lost(BlockIndex(7));
+        assert_eq!(outbound.peek(), None);
+        outbound.handle_lost(BlockIndex(1));
+        assert_eq!(outbound.peek(), Some((BlockIndex(4), true)), "the deficit is one block");
+        outbound.take(BlockIndex(4));
+        assert_eq!(outbound.peek(), None);
+    }
+
+    #[test]
+    fn an_urgent_block_is_always_repaired_and_first() {
+        let mut outbound = sent(10, 1, &[9]);
+        [3, 5, 9].into_iter().for_each(|block| outbound.handle_lost(BlockIndex(block)));
+        assert_eq!(outbound.peek(), Some((BlockIndex(9), true)));
+        outbound.take(BlockIndex(9));
+        assert_eq!(outbound.peek(), Some((BlockIndex(3), true)));
+    }
+
+    #[test]
+    fn a_copy_given_up_may_still_arrive() {
+        let mut outbound = sent(4, 0, &[]);
+        outbound.handle_lost(BlockIndex(2));
+        outbound.take(BlockIndex(2));
+        assert!(outbound.may_probe(BlockIndex(2)));
+        outbound.handle_arrived(BlockIndex(2));
+        assert_eq!((outbound.peek(), outbound.arrived()), (None, 1));
+        assert!(!outbound.may_probe(BlockIndex(2)));
+    }
+
+    #[test]
+    fn the_receiver_has_the_last_word() {
+        let mut outbound = sent(4, 4, &[]);
+        (0..4).for_each(|block| outbound.handle_lost(BlockIndex(block)));
+        assert_eq!(outbound.peek(), None);
+        let mut entry =
+            GrantEntry { transfer: ID, standing: Standing::Open, received: 0, deficit: 1 };
+        outbound.handle_entry(&entry);
+        assert_eq!(outbound.peek(), Some((BlockIndex(0), true)));
+        outbound.take(BlockIndex(0));
+        assert_eq!(outbound.peek(), None);
+        entry.standing = Standing::Closed;
+        outbound.handle_entry(&entry);
+        outbound.handle_lost(BlockIndex(0));
+        assert!(outbound.is_closed() && outbound.peek().is_none());
+    }
+
+    #[test]
+    fn blobs_are_cut_into_blocks() {
+        let bytes: Vec<u8> = (0..3000u32).map(|i| i as u8).collect();
+        let blob = Outbound::blob(ID, bytes.clone());
+        assert_eq!((blob.total(), blob.allowance()), (3, 0));
+        let joined: Vec<u8> =
+            (0..3).flat_map(|i| blob.blob_block(BlockIndex(i)).to_vec()).collect();
+        assert_eq!(joined, bytes);
+    }
+}

@@ -1,0 +1,353 @@
+//! One peer as the other sees it: numbers, acknowledges and paces the datagrams of up to one transfer of each kind in
+//! each direction.
+
+mod receive;
+#[cfg(test)]
+mod tests;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::flight::{Fate, Flight, Sent};
+use super::inbound::{Close, Inbound};
+use super::outbound::Outbound;
+use super::pace::Pace;
+use super::rtt::Rtt;
+use super::seen::Seen;
+use crate::bitmap::Bitmap;
+use crate::ids::{BlockIndex, PacketNumber, Round, SessionId};
+use crate::units::Instant;
+use crate::wire::{Block, Bye, DataHead, Header, Reject, TransferId, TransferKind};
+
+const KINDS: usize = TransferKind::ALL.len();
+
+/// Datagrams that may be unanswered before a grant is due.
+const GRANT_EVERY: u32 = 8;
+/// How long a datagram may stay unanswered.
+const GRANT_DELAY: Duration = Duration::from_millis(1);
+/// While something is missing and nothing arrives, the last grant is said again after this time, then twice that...
+const REGRANT: Duration = Duration::from_millis(10);
+/// ...doubled so many times at most.
+const REGRANT_DOUBLINGS: u32 = 4;
+/// All that is on its way is taken for lost when nothing was heard of it for so long: a window full of losses must not
+/// keep the sender from trying again.
+const LOSS_SILENCE: Duration = Duration::from_millis(30);
+/// Without a word in between, that time is doubled so many times at most: a dead path must not be flooded.
+const GIVE_UP_DOUBLINGS: u32 = 6;
+/// A worker speaks at least this often,
+const KEEPALIVE: Duration = Duration::from_millis(400);
+/// and so often when it has heard nothing for [`SILENCE`]: most of it may be lost.
+const KEEPALIVE_SILENT: Duration = Duration::from_millis(50);
+/// What is called silence.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Longest time between probes, unless the path itself is slower.
+const PROBE_MAX: Duration = Duration::from_millis(50);
+/// Datagrams sent when a probe is due.
+const PROBES: u32 = 2;
+/// Copies of a farewell: nobody answers it.
+const BYE_COPIES: u32 = 3;
+
+/// Which side this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Receives pushes and reports.
+    Server,
+    /// Receives plans, round starts and pulls.
+    Worker,
+}
+
+impl Role {
+    const fn receives(self, kind: TransferKind) -> bool {
+        let from_worker = matches!(kind, TransferKind::Report | TransferKind::Push);
+        from_worker == matches!(self, Self::Server)
+    }
+}
+
+/// What is expected of a transfer that was not announced.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// Blocks that may be missing.
+    pub allowance: u32,
+    /// Blocks that may not.
+    pub urgent: Option<Bitmap>,
+}
+
+/// Whoever knows what blocks mean.
+pub trait Owner {
+    /// A loss-bounded transfer that nobody announced begins to arrive: what is expected of it, or `None` to refuse it.
+    fn admit(&mut self, head: &DataHead) -> Option<Admission>;
+
+    /// A block arrived for the first time.
+    ///
+    /// # Errors
+    /// If its bytes are no block: the peer misbehaves.
+    fn handle_block(&mut self, transfer: TransferId, block: &Block<'_>) -> Result<(), Reject>;
+
+    /// The bytes of a block that is to be sent, the same for every copy.
+    fn block_bytes(&self, transfer: TransferId, block: BlockIndex) -> &[u8];
+}
+
+/// What a session has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// A reliable transfer arrived.
+    Blob(TransferId, Vec<u8>),
+    /// A loss-bounded transfer was closed; [`Session::inbound`] has the details.
+    Received(TransferId, Close),
+    /// The peer wants no more of a transfer; [`Session::outbound`] has the details.
+    Delivered(TransferId),
+    /// The peer is gone.
+    Bye(Bye),
+}
+
+/// Why a session wants to be called again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A grant is due.
+    Grant,
+    /// A datagram that was overtaken will be declared lost.
+    Loss,
+    /// The pace allows the next datagram.
+    Pace,
+    /// Nothing was heard about the last datagram.
+    Probe,
+    /// A transfer's patience or deadline ends.
+    Transfer,
+    /// It is time to show that we live.
+    KeepAlive,
+}
+
+/// See the [module](super) for how to drive it.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    role: Role,
+    next_number: u64,
+    seen: Seen,
+    largest_at: Instant,
+    unanswered: u32,
+    regrants: u32,
+    grant_at: Option<Instant>,
+    /// Which transfers the next grant speaks of; where it is not the current one of its kind, it is long closed.
+    mentions: [Option<Round>; KINDS],
+    credit: u16,
+    rtt: Rtt,
+    flight: Flight,
+    pace: Pace,
+    paced_until: Option<Instant>,
+    probes: u32,
+    probe_backoff: u32,
+    give_ups: u32,
+    last_eliciting: Instant,
+    last_sent: Instant,
+    last_heard: Instant,
+    ping: bool,
+    bye: Option<(Bye, u32)>,
+    outbound: [Option<Outbound>; KINDS],
+    inbound: [Option<Inbound>; KINDS],
+    events: VecDeque<SessionEvent>,
+}
+
+impl Session {
+    /// A session that begins `now`; `credit` datagrams of the peer find room in the receive buffer.
+    #[must_use]
+    pub fn new(id: SessionId, role: Role, credit: u16, now: Instant) -> Self {
+        Self {
+            id,
+            role,
+            next_number: 1,
+            seen: Seen::default(),
+            largest_at: now,
+            unanswered: 0,
+            regrants: 0,
+            grant_at: None,
+            mentions: [None; KINDS],
+            credit,
+            rtt: Rtt::default(),
+            flight: Flight::default(),
+            pace: Pace::default(),
+            paced_until: None,
+            probes: 0,
+            probe_backoff: 0,
+            give_ups: 0,
+            last_eliciting: now,
+            last_sent: now,
+            last_heard: now,
+            ping: false,
+            bye: None,
+            outbound: [const { None }; KINDS],
+            inbound: [const { None }; KINDS],
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Which session this is.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// When the peer was last heard.
+    #[must_use]
+    pub const fn last_heard(&self) -> Instant {
+        self.last_heard
+    }
+
+    /// The largest packet number received.
+    #[must_use]
+    pub const fn largest_seen(&self) -> Option<PacketNumber> {
+        self.seen.largest()
+    }
+
+    /// The latest transfer of a kind that was sent or is being sent.
+    #[must_use]
+    pub const fn outbound(&self, kind: TransferKind) -> Option<&Outbound> {
+        self.outbound[kind as usize].as_ref()
+    }
+
+    /// The latest transfer of a kind that was received or is being received.
+    #[must_use]
+    pub const fn inbound(&self, kind: TransferKind) -> Option<&Inbound> {
+        self.inbound[kind as usize].as_ref()
+    }
+
+    /// Changes how many of the peer's datagrams may be in flight.
+    pub const fn set_credit(&mut self, credit: u16) {
+        self.credit = credit;
+    }
+
+    /// Takes in how long a round trip took before the session began.
+    pub fn handle_round_trip(&mut self, sample: Duration) {
+        self.rtt.sample(sample, Duration::ZERO);
+    }
+
+    /// Begins to send a transfer; an earlier one of its kind is superseded.
+    pub fn send(&mut self, outbound: Outbound) {
+        let kind = outbound.id().kind;
+        debug_assert!(!self.role.receives(kind));
+        self.outbound[kind as usize] = Some(outbound);
+    }
+
+    /// Expects a transfer; an earlier one of its kind is superseded.
+    pub fn expect(&mut self, inbound: Inbound) {
+        let kind = inbound.id().kind;
+        debug_assert!(self.role.receives(kind));
+        self.inbound[kind as usize] = Some(inbound);
+    }
+
+    /// Takes no more of the current transfer of `kind`.
+    pub fn give_up(&mut self, kind: TransferKind) {
+        let Some(inbound) = &mut self.inbound[kind as usize] else { return };
+        let id = inbound.id();
+        if let Some(close) = inbound.give_up() {
+            self.mentions[kind as usize] = Some(id.round);
+            self.events.push_back(SessionEvent::Received(id, close));
+        }
+    }
+
+    /// Says good-bye, a few times, and nothing else from now on.
+    pub fn close(&mut self, bye: Bye) {
+        self.bye = Some((bye, BYE_COPIES));
+    }
+
+    /// Whether the last good-bye has left.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        matches!(self.bye, Some((_, 0)))
+    }
+
+    /// The header of the next datagram.
+    pub const fn next_header(&mut self) -> Header {
+        let number = PacketNumber(self.next_number);
+        self.next_number += 1;
+        Header { session: self.id, number }
+    }
+
+    /// What happened.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        if self.bye.is_some() {
+            return None;
+        }
+        let transfers = self.inbound.iter().flatten().filter_map(Inbound::timeout).min();
+        [
+            (self.grant_at, Timer::Grant),
+            (self.flight.loss_timeout(self.rtt.loss_delay()), Timer::Loss),
+            (self.paced_until, Timer::Pace),
+            (self.probe_timeout(), Timer::Probe),
+            (transfers, Timer::Transfer),
+            (self.keepalive_timeout(), Timer::KeepAlive),
+        ]
+        .into_iter()
+        .filter_map(|(at, timer)| Some((at?, timer)))
+        .min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.detect_losses(now);
+        if self.probe_timeout().is_some_and(|at| at <= now) {
+            self.probes = PROBES;
+            self.probe_backoff = (self.probe_backoff + 1).min(16);
+            let age = LOSS_SILENCE.max(self.rtt.probe_timeout() * 2) * (1 << self.give_ups);
+            if now - self.last_heard > age {
+                self.give_ups = (self.give_ups + 1).min(GIVE_UP_DOUBLINGS);
+                let outbound = &mut self.outbound;
+                self.flight.give_up(now, age, |sent, fate| settle(outbound, sent, fate));
+            }
+            // The next one is counted from here even if the driver is slow to send these.
+            self.last_eliciting = now;
+        }
+        if self.keepalive_timeout().is_some_and(|at| at <= now) {
+            self.ping = true;
+        }
+        self.close_transfers(now);
+    }
+
+    fn probe_timeout(&self) -> Option<Instant> {
+        // A transfer that has nothing left to send still waits for the word that it is enough.
+        let waits = self
+            .outbound
+            .iter()
+            .flatten()
+            .any(|outbound| !outbound.is_closed() && outbound.peek().is_none());
+        if self.flight.in_flight() == 0 && !waits {
+            return None;
+        }
+        let base = self.rtt.probe_timeout();
+        let after = base.saturating_mul(1 << self.probe_backoff).min(base.max(PROBE_MAX));
+        Some(self.last_eliciting + after)
+    }
+
+    fn keepalive_timeout(&self) -> Option<Instant> {
+        let silent = self.last_sent - self.last_heard > SILENCE;
+        let after = if silent { KEEPALIVE_SILENT } else { KEEPALIVE };
+        (self.role == Role::Worker).then(|| self.last_sent + after)
+    }
+
+    fn detect_losses(&mut self, now: Instant) {
+        let outbound = &mut self.outbound;
+        self.flight
+            .detect_losses(now, self.rtt.loss_delay(), |sent, fate| settle(outbound, sent, fate));
+    }
+}
+
+/// Tells the transfer what became of a transmission.
+fn settle(outbound: &mut [Option<Outbound>; KINDS], sent: &Sent, fate: Fate) {
+    let Some(transfer) = sent.transfer else { return };
+    let current =
+        outbound[transfer.kind as usize].as_mut().filter(|current| current.id() == transfer);
+    let Some(current) = current else { return };
+    for &block in sent.blocks() {
+        match fate {
+            Fate::Arrived => current.handle_arrived(block),
+            Fate::Lost => current.handle_lost(block),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a session does with a message.
+
+use std::time::Duration;
+
+use super::{GRANT_DELAY, GRANT_EVERY, Owner, Session, SessionEvent, settle};
+use crate::ids::PacketNumber;
+use crate::mlt::flight::Fate;
+use crate::mlt::inbound::{Close, Deadlines, Inbound};
+use crate::mlt::outbound::BLOB_BLOCK;
+use crate::units::Instant;
+use crate::wire::{Data, DataHead, Grant, Message, Reject, TransferKind};
+
+/// Blocks of the largest plan: 320 kB of text.
+const PLAN_BLOCKS_MAX: u32 = 256;
+/// Blocks of the largest start of a round: two bitmaps over 20 million blocks.
+const START_BLOCKS_MAX: u32 = 4096;
+/// Blocks of the largest report.
+const REPORT_BLOCKS_MAX: u32 = 1;
+
+const _: () = assert!(PLAN_BLOCKS_MAX as usize * BLOB_BLOCK == 327_680);
+
+impl Session {
+    /// Takes in a message of the peer, which came in a datagram of `bytes` bytes.
+    ///
+    /// # Errors
+    /// If there is nothing to be done with it; the session is as it was, as far as anybody can tell.
+    pub fn handle_message(
+        &mut self,
+        now: Instant,
+        number: PacketNumber,
+        message: Message<'_>,
+        bytes: usize,
+        owner: &mut impl Owner,
+    ) -> Result<(), Reject> {
+        match message {
+            Message::Data(data) => self.handle_data(now, number, &data, bytes, owner)?,
+            Message::Grant(grant) => {
+                self.seen.insert(number)?;
+                self.handle_grant(now, &grant);
+            }
+            Message::Ping => {
+                self.seen.insert(number)?;
+                self.note_answer(now, number, true);
+                for (inbound, mention) in self.inbound.iter().zip(&mut self.mentions) {
+                    *mention = inbound.as_ref().map(|inbound| inbound.id().round);
+                }
+            }
+            Message::Bye(bye) => {
+                self.seen.insert(number)?;
+                self.events.push_back(SessionEvent::Bye(bye));
+            }
+            Message::Hello(_) | Message::Welcome(_) => return Err(Reject::Session),
+        }
+        self.last_heard = now;
+        self.give_ups = 0;
+        self.close_transfers(now);
+        Ok(())
+    }
+
+    /// Notes that a datagram wants an answer.
+    fn note_answer(&mut self, now: Instant, number: PacketNumber, at_once: bool) {
+        if self.seen.largest() == Some(number) {
+            self.largest_at = now;
+        }
+        self.unanswered += 1;
+        self.regrants = 0;
+        if at_once || self.unanswered >= GRANT_EVERY {
+            self.grant_at = Some(now);
+        } else {
+            self.grant_at.get_or_insert(now + GRANT_DELAY);
+        }
+    }
+
+    fn handle_data(
+        &mut self,
+        now: Instant,
+        number: PacketNumber,
+        data: &Data<'_>,
+        bytes: usize,
+        owner: &mut impl Owner,
+    ) -> Result<(), Reject> {
+        let (id, slot) = (data.head.transfer, data.head.transfer.kind as usize);
+        if !self.role.receives(id.kind) {
+            return Err(Reject::Transfer);
+        }
+        let current = self.inbound[slot].as_ref().map(Inbound::id);
+        if current.is_some_and(|current| current.round > id.round) {
+            self.seen.insert(number)?;
+            self.note_answer(now, number, true);
+            self.mentions[slot] = Some(id.round);
+            return Ok(());
+        }
+        if current != Some(id) {
+            let inbound = admit(&data.head, owner)?;
+            self.inbound[slot] = Some(inbound);
+        }
+        let inbound = self.inbound[slot].as_mut().ok_or(Reject::Transfer)?;
+        if inbound.received().len() != data.head.total {
+            return Err(Reject::Malformed);
+        }
+        self.seen.insert(number)?;
+        inbound.handle_arrival(now, bytes, data.head.unsent);
+        for block in data.blocks() {
+            if !inbound.wants(&block) {
+                continue;
+            }
+            if id.kind.is_blob() {
+                inbound.handle_blob_block(&block)?;
+            } else {
+                owner.handle_block(id, &block)?;
+                inbound.handle_block(&block);
+            }
+        }
+        let answer = inbound.closed().is_some() || data.head.unsent == 0;
+        self.mentions[slot] = Some(id.round);
+        self.note_answer(now, number, answer);
+        Ok(())
+    }
+
+    fn handle_grant(&mut self, now: Instant, grant: &Grant) {
+        let (outbound, mut arrived) = (&mut self.outbound, 0);
+        let sample = self.flight.handle_grant(now, grant, |sent, fate| {
+            arrived += u32::from(fate == Fate::Arrived);
+            settle(outbound, sent, fate);
+        });
+        if let Some(sample) = sample {
+            self.rtt.sample(sample, Duration::from_micros(grant.delay_us.into()));
+        }
+        if arrived > 0 {
+            self.probe_backoff = 0;
+            self.probes = 0;
+        }
+        self.pace.handle_arrivals(now, arrived, grant.credit, &self.rtt);
+        self.detect_losses(now);
+        for entry in grant.entries() {
+            let slot = self.outbound[entry.transfer.kind as usize].as_mut();
+            let Some(current) = slot.filter(|current| current.id() == entry.transfer) else {
+                continue;
+            };
+            let was_closed = current.is_closed();
+            current.handle_entry(&entry);
+            if current.is_closed() && !was_closed {
+                self.events.push_back(SessionEvent::Delivered(entry.transfer));
+            }
+        }
+    }
+
+    pub(super) fn close_transfers(&mut self, now: Instant) {
+        for (inbound, mention) in self.inbound.iter_mut().zip(&mut self.mentions) {
+            let Some(inbound) = inbound else { continue };
+            let Some(close) = inbound.poll_close(now) else { continue };
+            let id = inbound.id();
+            *mention = Some(id.round);
+            self.grant_at = Some(now);
+            let event = match close {
+                Close::Complete if id.kind.is_blob() => SessionEvent::Blob(id, inbound.take_blob()),
+                _ => SessionEvent::Received(id, close),
+            };
+            self.events.push_back(event);
+        }
+    }
+}
+
+/// What is expected of a transfer that was not announced.
+fn admit(head: &DataHead, owner: &mut impl Owner) -> Result<Inbound, Reject> {
+    let limit = match head.transfer.kind {
+        TransferKind::Plan => PLAN_BLOCKS_MAX,
+        TransferKind::Start => START_BLOCKS_MAX,
+        TransferKind::Report => REPORT_BLOCKS_MAX,
+        TransferKind::Push | TransferKind::Pull => {
+            let admission = owner.admit(head).ok_or(Reject::Transfer)?;
+            return Ok(Inbound::new(
+                head.transfer,
+                head.total,
+                admission.allowance,
+                admission.urgent,
+                Deadlines::default(),
+            ));
+        }
+    };
+    if head.total > limit {
+        return Err(Reject::Limit);
+    }
+    Ok(Inbound::new(head.transfer, head.total, 0, None, Deadlines::default()))
+}

@@ -1,0 +1,259 @@
+//! Two sessions and a hostile network between them, on a virtual clock.
+
+use std::time::Duration;
+
+use super::*;
+use crate::mlt::Deadlines;
+use crate::rng::{self, Rng};
+use crate::wire::{ByeCode, Message, open};
+
+const BLOCKS: u32 = 200;
+
+/// Sends blocks that say their own index, and checks what arrives.
+struct Blocks {
+    received: u32,
+    bytes: Vec<Vec<u8>>,
+}
+
+impl Blocks {
+    fn new() -> Self {
+        let block = |index: u32| [&index.to_le_bytes()[..], &[0; 636]].concat();
+        let bytes = (0..BLOCKS).map(block).collect();
+        Self { received: 0, bytes }
+    }
+}
+
+impl Owner for Blocks {
+    fn admit(&mut self, head: &DataHead) -> Option<Admission> {
+        (head.total == BLOCKS).then_some(Admission { allowance: head.allowance, urgent: None })
+    }
+
+    fn handle_block(&mut self, _: TransferId, block: &Block<'_>) -> Result<(), Reject> {
+        assert_eq!(block.bytes[..4], block.index.0.to_le_bytes());
+        self.received += 1;
+        Ok(())
+    }
+
+    fn block_bytes(&self, _: TransferId, block: BlockIndex) -> &[u8] {
+        &self.bytes[block.usize()]
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Weather {
+    loss: f64,
+    duplicate: f64,
+    reorder: f64,
+    corrupt: f64,
+}
+
+struct Pair {
+    now: Instant,
+    sides: [(Session, Blocks); 2],
+    wire: Vec<(Instant, usize, Vec<u8>)>,
+    weather: Weather,
+    rng: Rng,
+    datagrams: u64,
+    /// How often each block was pushed.
+    pushed: Vec<u32>,
+}
+
+impl Pair {
+    fn new(weather: Weather, seed: u64) -> Self {
+        let side = |role| (Session::new(SessionId(1), role, 64, Instant::ZERO), Blocks::new());
+        Self {
+            now: Instant::ZERO,
+            sides: [side(Role::Server), side(Role::Worker)],
+            wire: Vec::new(),
+            weather,
+            rng: rng::stream(seed, "pair", 0),
+            datagrams: 0,
+            pushed: vec![0; BLOCKS as usize],
+        }
+    }
+
+    fn chance(&mut self, p: f64) -> bool {
+        rng::unit(&mut self.rng) < p
+    }
+
+    fn carry(&mut self, to: usize, mut datagram: Vec<u8>) {
+        self.datagrams += 1;
+        if let Ok(Message::Data(data)) = Message::parse(open(&datagram).unwrap().1)
+            && data.head.transfer.kind == TransferKind::Push
+        {
+            data.blocks().for_each(|block| self.pushed[block.index.usize()] += 1);
+        }
+        let copies = 1 + usize::from(self.chance(self.weather.duplicate));
+        if self.chance(self.weather.loss) {
+            return;
+        }
+        if self.chance(self.weather.corrupt) {
+            let bit = rng::below(&mut self.rng, datagram.len() as u64 * 8) as usize;
+            datagram[bit / 8] ^= 1 << (bit % 8);
+        }
+        for _ in 0..copies {
+            let late = if self.chance(self.weather.reorder) { 3 } else { 1 };
+            self.wire.push((self.now + Duration::from_millis(late), to, datagram.clone()));
+        }
+    }
+
+    /// Drives both sides until `done` or the time is up.
+    fn run(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        let mut buf = Vec::new();
+        while self.now <= end {
+            for side in 0..2 {
+                loop {
+                    let (session, blocks) = &mut self.sides[side];
+                    if !session.poll_transmit(self.now, blocks, &mut buf) {
+                        break;
+                    }
+                    self.carry(1 - side, buf.clone());
+                }
+            }
+            if done(self) {
+                return true;
+            }
+            let timers =
+                self.sides.iter().filter_map(|(session, _)| Some(session.poll_timeout()?.0));
+            let next = timers.chain(self.wire.iter().map(|&(at, ..)| at)).min();
+            self.now = self.now.max(next.expect("somebody waits for something"));
+            let mut arrived: Vec<_> =
+                self.wire.extract_if(.., |(at, ..)| *at <= self.now).collect();
+            arrived.sort_by_key(|&(at, ..)| at);
+            for (_, side, datagram) in arrived {
+                let (session, blocks) = &mut self.sides[side];
+                let Ok((header, body)) = open(&datagram) else { continue };
+                let message = Message::parse(body).unwrap();
+                let _ = session.handle_message(
+                    self.now,
+                    header.number,
+                    message,
+                    datagram.len(),
+                    blocks,
+                );
+            }
+            for (session, _) in &mut self.sides {
+                session.handle_timeout(self.now);
+            }
+        }
+        false
+    }
+
+    fn push(&mut self, round: u32, allowance: u32, urgent: Option<Bitmap>) -> TransferId {
+        let id = TransferId { kind: TransferKind::Push, round: Round(round) };
+        let inbound = Inbound::new(id, BLOCKS, allowance, urgent.clone(), Deadlines::default());
+        self.sides[0].0.expect(inbound);
+        let order = (0..BLOCKS).map(BlockIndex).collect();
+        self.sides[1].0.send(Outbound::blocks(id, order, allowance, urgent));
+        id
+    }
+
+    fn is_delivered(&self) -> bool {
+        self.sides[1].0.outbound(TransferKind::Push).unwrap().is_closed()
+    }
+}
+
+#[test]
+fn in_good_weather_everything_is_sent_once() {
+    let mut pair = Pair::new(Weather::default(), 0);
+    for round in 1..=5 {
+        pair.push(round, 80, None);
+        assert!(pair.run(Duration::from_secs(1), Pair::is_delivered));
+        assert_eq!(pair.sides[0].1.received, BLOCKS * round, "what comes for free is taken");
+        assert!(pair.pushed.iter().all(|&times| times == round));
+    }
+    // 100 datagrams and their grants a push.
+    assert!(pair.datagrams < 5 * 120, "{}", pair.datagrams);
+}
+
+#[test]
+fn any_weather_delivers_what_is_owed() {
+    for seed in 0..400 {
+        let weather = match seed % 5 {
+            0 => Weather { loss: 0.05, ..Weather::default() },
+            1 => Weather { loss: 0.4, duplicate: 0.1, ..Weather::default() },
+            2 => Weather { reorder: 0.2, duplicate: 0.2, ..Weather::default() },
+            3 => Weather { corrupt: 0.3, loss: 0.1, reorder: 0.1, duplicate: 0.1 },
+            _ => Weather { loss: 0.9, ..Weather::default() },
+        };
+        let allowance = [0, 4, 20, 80][seed as usize / 5 % 4];
+        let mut urgent = Bitmap::zeros(BLOCKS);
+        for block in [0, 77, 199] {
+            urgent.insert(BlockIndex(block));
+        }
+        let mut pair = Pair::new(weather, seed);
+        for round in 1..=3 {
+            pair.push(round, allowance, Some(urgent.clone()));
+            assert!(pair.run(Duration::from_secs(300), Pair::is_delivered), "seed {seed}");
+            let inbound = pair.sides[0].0.inbound(TransferKind::Push).unwrap();
+            assert!(inbound.received().ones() >= BLOCKS - allowance, "seed {seed}");
+            assert_eq!(inbound.received().common(&urgent), 3, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn within_tolerance_nothing_is_sent_twice() {
+    for seed in 0..50 {
+        let mut pair = Pair::new(Weather { loss: 0.1, ..Weather::default() }, seed);
+        pair.push(1, 80, None);
+        assert!(pair.run(Duration::from_secs(5), Pair::is_delivered), "seed {seed}");
+        assert!(pair.pushed.iter().all(|&times| times == 1), "seed {seed}");
+    }
+}
+
+#[test]
+fn blobs_are_reliable_and_exact() {
+    for seed in 0..100 {
+        let weather = Weather { loss: 0.3, duplicate: 0.1, reorder: 0.1, corrupt: 0.05 };
+        let mut pair = Pair::new(weather, seed);
+        let bytes: Vec<u8> = (0..20_000u32).map(|i| (i * 7 + seed as u32) as u8).collect();
+        let id = TransferId { kind: TransferKind::Plan, round: Round(0) };
+        pair.sides[0].0.send(Outbound::blob(id, bytes.clone()));
+        let delivered =
+            |pair: &Pair| pair.sides[0].0.outbound(TransferKind::Plan).unwrap().is_closed();
+        assert!(pair.run(Duration::from_secs(30), delivered), "seed {seed}");
+        assert_eq!(
+            pair.sides[1].0.poll_event(),
+            Some(SessionEvent::Blob(id, bytes)),
+            "seed {seed}"
+        );
+        assert_eq!(pair.sides[1].0.poll_event(), None, "once");
+    }
+}
+
+#[test]
+fn a_silent_peer_is_asked_again_and_a_closed_session_says_nothing() {
+    let mut pair = Pair::new(Weather { loss: 1.0, ..Weather::default() }, 0);
+    pair.push(1, 0, None);
+    assert!(!pair.run(Duration::from_secs(3), Pair::is_delivered));
+    // A window now and then, and two probes every 50 ms or so; never a flood.
+    assert!((80..500).contains(&pair.datagrams), "{}", pair.datagrams);
+    let before = pair.datagrams;
+    pair.sides[1].0.close(Bye::new(ByeCode::Leaving, "enough"));
+    pair.run(Duration::from_secs(1), |pair| {
+        pair.sides.iter().all(|side| side.0.poll_timeout().is_none())
+    });
+    assert_eq!(pair.datagrams, before + 3);
+    assert!(pair.sides[1].0.is_silent());
+}
+
+#[test]
+fn the_wrong_side_and_the_wrong_time_are_rejected() {
+    let mut pair = Pair::new(Weather::default(), 0);
+    let mut buf = Vec::new();
+    pair.push(1, 0, None);
+    let (worker, blocks) = &mut pair.sides[1];
+    assert!(worker.poll_transmit(Instant::ZERO, blocks, &mut buf));
+    let (header, body) = open(&buf).unwrap();
+    let message = Message::parse(body).unwrap();
+    let back = worker.handle_message(Instant::ZERO, header.number, message.clone(), 9, blocks);
+    assert_eq!(back, Err(Reject::Transfer), "a worker takes no push");
+    let (server, blocks) = &mut pair.sides[0];
+    let mut take =
+        |message| server.handle_message(Instant::ZERO, header.number, message, 9, blocks);
+    assert_eq!(take(message.clone()), Ok(()));
+    assert_eq!(take(message), Err(Reject::Replayed));
+    assert_eq!(take(Message::Hello(crate::wire::Hello { cookie: 0 })), Err(Reject::Session));
+}
