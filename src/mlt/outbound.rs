@@ -147,7 +147,7 @@ impl Outbound {
             return None;
         }
         let over = self.lost.len() as u32 > self.allowance || self.demanded > 0;
-        let lost = self.lost_urgent.front().or(self.lost.front().filter(|_| over));
+        let lost = self.lost_urgent.front().or_else(|| self.lost.front().filter(|_| over));
         if let Some(&block) = lost {
             return Some((block, true));
         }

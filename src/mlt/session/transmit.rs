@@ -40,7 +40,7 @@ impl Session {
         for kind in TransferKind::ALL {
             let mention = self.mentions[kind as usize].take();
             let underway = self.inbound(kind).filter(|inbound| inbound.is_underway());
-            let Some(round) = mention.or(underway.map(|inbound| inbound.id().round)) else {
+            let Some(round) = mention.or_else(|| underway.map(|inbound| inbound.id().round)) else {
                 continue;
             };
             let current = self.inbound(kind).filter(|current| current.id().round == round);
