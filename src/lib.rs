@@ -3,7 +3,9 @@
 //! Layers are folders and imports only point down; `docs/ARCHITECTURE.md` has the map, `tests/tidy.rs` holds it.
 
 pub mod bitmap;
+pub mod codec;
 pub mod flat;
 pub mod ids;
 pub mod rng;
+pub mod shape;
 pub mod units;
