@@ -6,6 +6,8 @@ pub mod bitmap;
 pub mod codec;
 pub mod flat;
 pub mod ids;
+pub mod link;
+pub mod nearest;
 pub mod rng;
 pub mod shape;
 pub mod units;
