@@ -1,5 +1,11 @@
-//! All gradients (or parameters) as one vector, and how it is cut into blocks.
+//! All gradients (or parameters) as one vector: how it is cut into blocks, encoded, ordered, and remembered.
 
+mod encoded;
 mod layout;
+mod order;
+mod residual;
 
+pub use encoded::Encoded;
 pub use layout::{BLOCK_VALUES, Layout, LayoutError, Tensor};
+pub use order::send_order;
+pub use residual::Residual;

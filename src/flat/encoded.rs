@@ -1,0 +1,38 @@
+//! A flat vector in encoded blocks, ready to be sent any number of times.
+
+use super::Layout;
+use crate::codec::Codec;
+use crate::ids::BlockIndex;
+
+/// Every block of a flat vector, encoded alone.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Encoded {
+    /// Encodes all of `values`; the buffers of what was here before are used again.
+    ///
+    /// # Panics
+    /// If `values` are not as many as the layout says.
+    pub fn fill(&mut self, layout: &Layout, codec: Codec, values: &[f32]) {
+        assert_eq!(values.len(), layout.values());
+        self.bytes.clear();
+        self.ends.clear();
+        for block in (0..layout.blocks()).map(BlockIndex) {
+            codec.encode(&values[layout.range(block)], &mut self.bytes);
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    /// The bytes of one block.
+    ///
+    /// # Panics
+    /// If there is no such block.
+    #[must_use]
+    pub fn block(&self, block: BlockIndex) -> &[u8] {
+        let start = block.0.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
+        &self.bytes[start..self.ends[block.usize()]]
+    }
+}
