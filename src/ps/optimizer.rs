@@ -1,9 +1,7 @@
 //! The server's optimizer: stochastic gradient descent and the learning rate's course.
 
-use serde::{Deserialize, Serialize};
-
 /// Stochastic gradient descent with momentum (PyTorch's form: `v = m v + g + w x`, `x -= lr v`).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SgdConfig {
     /// Momentum `m` in `[0, 1)`.
     pub momentum: f32,
@@ -41,4 +39,101 @@ pub enum ScheduleKind {
         /// Rounds of the whole course.
         rounds: u32,
     },
+}
+
+impl ScheduleConfig {
+    /// Learning rate of `round` (from 1).
+    #[must_use]
+    pub fn lr(&self, round: u32) -> f64 {
+        match &self.kind {
+            ScheduleKind::Constant => self.lr,
+            ScheduleKind::MultiStep { milestones, gamma } => {
+                let passed = milestones.iter().filter(|&&first| round >= first).count();
+                self.lr * gamma.powi(passed as i32)
+            }
+            ScheduleKind::Cosine { warmup, .. } if round <= *warmup => {
+                self.lr * f64::from(round) / f64::from(*warmup)
+            }
+            ScheduleKind::Cosine { warmup, rounds } => {
+                let done = f64::from(round - warmup) / f64::from((rounds - warmup).max(1));
+                self.lr * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
+            }
+        }
+    }
+
+    /// Whether the rate steps down right after `round`: what is unsaid must be said at the rate it was meant for.
+    #[must_use]
+    pub fn drops_after(&self, round: u32) -> bool {
+        matches!(&self.kind, ScheduleKind::MultiStep { milestones, .. } if milestones.contains(&(round + 1)))
+    }
+}
+
+/// The optimizer with its state.
+#[derive(Clone, Debug)]
+pub struct Sgd {
+    config: SgdConfig,
+    velocity: Vec<f32>,
+}
+
+impl Sgd {
+    /// An optimizer of `values` parameters at rest.
+    #[must_use]
+    pub fn new(config: SgdConfig, values: usize) -> Self {
+        let velocity = if config.momentum == 0.0 { Vec::new() } else { vec![0.0; values] };
+        Self { config, velocity }
+    }
+
+    /// Takes one step. As in PyTorch, the first step's velocity is its gradient.
+    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], lr: f64) {
+        let (lr, SgdConfig { momentum, nesterov, weight_decay }) = (lr as f32, self.config);
+        if self.velocity.is_empty() {
+            for (x, &g) in parameters.iter_mut().zip(gradient) {
+                *x -= lr * (g + weight_decay * *x);
+            }
+            return;
+        }
+        for ((x, &g), v) in parameters.iter_mut().zip(gradient).zip(&mut self.velocity) {
+            let g = g + weight_decay * *x;
+            *v = momentum * *v + g;
+            *x -= lr * if nesterov { g + momentum * *v } else { *v };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_those_of_pytorch() {
+        // torch.optim.SGD(lr=0.1, momentum=0.9, weight_decay=0.01), x = 1, gradients 0.5 and -0.25.
+        let step = |nesterov| {
+            let config = SgdConfig { momentum: 0.9, nesterov, weight_decay: 0.01 };
+            let (mut sgd, mut x) = (Sgd::new(config, 1), [1.0]);
+            sgd.step(&mut x, &[0.5], 0.1);
+            sgd.step(&mut x, &[-0.25], 0.1);
+            x[0]
+        };
+        assert!((step(false) - 0.927_151).abs() < 1e-6, "{}", step(false));
+        assert!((step(true) - 0.907_574_1).abs() < 1e-6, "{}", step(true));
+        let config = SgdConfig { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        let mut x = [1.0, 2.0];
+        Sgd::new(config, 2).step(&mut x, &[1.0, -1.0], 0.5);
+        assert_eq!(x, [0.5, 2.5]);
+    }
+
+    #[test]
+    fn the_rate_takes_its_course() {
+        let lr = |kind: &ScheduleKind, rounds: &[u32]| -> Vec<f64> {
+            let schedule = ScheduleConfig { lr: 1.0, kind: kind.clone() };
+            rounds.iter().map(|&round| (schedule.lr(round) * 1e4).round() / 1e4).collect()
+        };
+        assert_eq!(lr(&ScheduleKind::Constant, &[1, 1000]), [1.0, 1.0]);
+        let steps = ScheduleKind::MultiStep { milestones: vec![10, 20], gamma: 0.1 };
+        assert_eq!(lr(&steps, &[9, 10, 19, 20]), [1.0, 0.1, 0.1, 0.01]);
+        let cosine = ScheduleKind::Cosine { warmup: 4, rounds: 14 };
+        assert_eq!(lr(&cosine, &[1, 4, 9, 14, 99]), [0.25, 1.0, 0.5, 0.0, 0.0]);
+        let schedule = ScheduleConfig { lr: 1.0, kind: steps };
+        assert!(schedule.drops_after(9) && !schedule.drops_after(10));
+    }
 }

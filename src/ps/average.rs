@@ -1,0 +1,221 @@
+//! The average of a round's pushes, block by block, always added in the order of the workers: floating-point sums
+//! depend on their order, and results must not depend on the network.
+
+use crate::bitmap::Bitmap;
+use crate::codec::{Codec, DecodeError};
+use crate::flat::{BLOCK_VALUES, Layout};
+use crate::ids::BlockIndex;
+use crate::ps::missing::Missing;
+
+/// One worker's part.
+#[derive(Clone, Debug)]
+struct Part {
+    received: Bitmap,
+    closed: bool,
+    /// Decoded blocks that arrived before their turn; empty until there is one.
+    held: Vec<f32>,
+}
+
+/// Sums blocks as they come and divides at the end.
+#[derive(Clone, Debug)]
+pub struct Average {
+    codec: Codec,
+    sum: Vec<f32>,
+    /// Of each block, the worker whose turn it is.
+    turn: Vec<u16>,
+    /// Of each block, how many parts are in the sum.
+    contributors: Vec<u16>,
+    parts: Vec<Part>,
+}
+
+impl Average {
+    /// The average of `workers` pushes that have not begun to arrive.
+    #[must_use]
+    pub fn new(layout: &Layout, codec: Codec, workers: u16) -> Self {
+        let blocks = layout.blocks();
+        let part = Part { received: Bitmap::zeros(blocks), closed: false, held: Vec::new() };
+        Self {
+            codec,
+            sum: vec![0.0; layout.values()],
+            turn: vec![0; blocks as usize],
+            contributors: vec![0; blocks as usize],
+            parts: vec![part; workers.into()],
+        }
+    }
+
+    /// Begins again with another codec and number of workers; all buffers are used again.
+    pub fn reset(&mut self, layout: &Layout, codec: Codec, workers: u16) {
+        self.codec = codec;
+        self.sum.fill(0.0);
+        self.turn.fill(0);
+        self.contributors.fill(0);
+        let part =
+            Part { received: Bitmap::zeros(layout.blocks()), closed: false, held: Vec::new() };
+        self.parts.resize(workers.into(), part);
+        for part in &mut self.parts {
+            part.received.clear();
+            part.closed = false;
+        }
+    }
+
+    /// Takes in a block of the worker with this rank, once.
+    ///
+    /// # Errors
+    /// If the bytes are no block of this size and codec.
+    pub fn add(
+        &mut self,
+        layout: &Layout,
+        rank: u16,
+        block: BlockIndex,
+        bytes: &[u8],
+    ) -> Result<(), DecodeError> {
+        let (range, part) = (layout.range(block), &mut self.parts[usize::from(rank)]);
+        debug_assert!(!part.closed && !part.received.contains(block));
+        let mut values = [0.0; BLOCK_VALUES];
+        let values = &mut values[..range.len()];
+        self.codec.decode(bytes, values)?;
+        part.received.insert(block);
+        if self.turn[block.usize()] == rank {
+            self.sum[range].iter_mut().zip(values).for_each(|(sum, value)| *sum += *value);
+            self.contributors[block.usize()] += 1;
+            self.turn[block.usize()] += 1;
+            self.advance(layout, block);
+        } else {
+            part.held.resize(layout.values(), 0.0);
+            part.held[range].copy_from_slice(values);
+        }
+        Ok(())
+    }
+
+    /// No more comes from the worker with this rank.
+    pub fn close(&mut self, layout: &Layout, rank: u16) {
+        self.parts[usize::from(rank)].closed = true;
+        for block in (0..layout.blocks()).map(BlockIndex) {
+            self.advance(layout, block);
+        }
+    }
+
+    /// Adds what was held and passes over what will not come.
+    fn advance(&mut self, layout: &Layout, block: BlockIndex) {
+        let turn = &mut self.turn[block.usize()];
+        while let Some(part) = self.parts.get(usize::from(*turn)) {
+            if part.received.contains(block) {
+                let range = layout.range(block);
+                let held = &part.held[range.clone()];
+                self.sum[range].iter_mut().zip(held).for_each(|(sum, value)| *sum += *value);
+                self.contributors[block.usize()] += 1;
+            } else if !part.closed {
+                return;
+            }
+            *turn += 1;
+        }
+    }
+
+    /// Which blocks of the worker with this rank are in.
+    #[must_use]
+    pub fn received(&self, rank: u16) -> &Bitmap {
+        &self.parts[usize::from(rank)].received
+    }
+
+    /// The average, once every worker's push is closed.
+    ///
+    /// Divided by the number of workers; only with [`Missing::Mean`] by the number of contributions.
+    ///
+    /// # Panics
+    /// If a push is still open.
+    pub fn finish(&mut self, layout: &Layout, missing: Missing) -> &[f32] {
+        let workers = self.parts.len() as u16;
+        assert!(self.turn.iter().all(|&turn| turn == workers), "a push is still open");
+        for block in (0..layout.blocks()).map(BlockIndex) {
+            let by = match missing {
+                Missing::Mean => self.contributors[block.usize()].max(1),
+                Missing::Zero | Missing::Feedback => workers,
+            };
+            let by = f32::from(by);
+            self.sum[layout.range(block)].iter_mut().for_each(|value| *value /= by);
+        }
+        &self.sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng;
+
+    const WORKERS: u16 = 5;
+
+    fn layout() -> Layout {
+        Layout::new([("a".into(), vec![1000]), ("b".into(), vec![3])]).unwrap()
+    }
+
+    /// Every worker's values, so different in size that the order of a sum shows.
+    fn pushes(seed: u64) -> Vec<Vec<f32>> {
+        let mut rng = rng::stream(seed, "pushes", 0);
+        let mut value = || (rng::unit(&mut rng) - 0.5) * 10f64.powf(rng::unit(&mut rng) * 8.0);
+        (0..WORKERS).map(|_| (0..1003).map(|_| value() as f32).collect()).collect()
+    }
+
+    fn bytes(values: &[f32]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Codec::Raw.encode(values, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn the_order_of_arrival_does_not_matter() {
+        let layout = layout();
+        let mut average = Average::new(&layout, Codec::Fp16, 1);
+        for seed in 0..50 {
+            let pushes = pushes(seed);
+            let mut rng = rng::stream(seed, "order", 0);
+            let mut arrivals: Vec<_> = (0..WORKERS)
+                .flat_map(|rank| (0..layout.blocks()).map(move |block| (rank, BlockIndex(block))))
+                .filter(|_| rng::unit(&mut rng) > 0.3)
+                .collect();
+            let mut results: Vec<Vec<u32>> = Vec::new();
+            for _ in 0..4 {
+                average.reset(&layout, Codec::Raw, WORKERS);
+                rng::shuffle(&mut rng, &mut arrivals);
+                for &(rank, block) in &arrivals {
+                    let block_bytes = bytes(&pushes[usize::from(rank)][layout.range(block)]);
+                    average.add(&layout, rank, block, &block_bytes).unwrap();
+                }
+                let mut ranks: Vec<_> = (0..WORKERS).collect();
+                rng::shuffle(&mut rng, &mut ranks);
+                ranks.into_iter().for_each(|rank| average.close(&layout, rank));
+                let bits = average.finish(&layout, Missing::Feedback).iter().map(|x| x.to_bits());
+                results.push(bits.collect());
+            }
+            assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn missing_blocks_are_zero_or_the_mean() {
+        let layout = Layout::new([("a".into(), vec![1]), ("b".into(), vec![1])]).unwrap();
+        let result = |missing| {
+            let mut average = Average::new(&layout, Codec::Raw, 3);
+            let add = |average: &mut Average, rank, block, value| {
+                average.add(&layout, rank, BlockIndex(block), &bytes(&[value])).unwrap();
+            };
+            add(&mut average, 2, 0, 6.0);
+            add(&mut average, 0, 0, 3.0);
+            (0..3).for_each(|rank| average.close(&layout, rank));
+            average.finish(&layout, missing).to_vec()
+        };
+        assert_eq!(result(Missing::Zero), [3.0, 0.0]);
+        assert_eq!(result(Missing::Feedback), [3.0, 0.0]);
+        assert_eq!(result(Missing::Mean), [4.5, 0.0]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_block_change_nothing() {
+        let layout = layout();
+        let mut average = Average::new(&layout, Codec::Raw, 1);
+        assert!(average.add(&layout, 0, BlockIndex(0), b"short").is_err());
+        let hostile = [1.0, f32::NAN, 0.0].map(f32::to_le_bytes).concat();
+        assert!(average.add(&layout, 0, BlockIndex(4), &hostile).is_err());
+        assert_eq!(average.received(0).ones(), 0);
+    }
+}
