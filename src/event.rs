@@ -95,8 +95,10 @@ pub struct PushClosed {
     pub repaired: u32,
     /// Missing blocks within the allowance.
     pub forgiven: u32,
-    /// Missing blocks that a hard deadline, or the loss of the worker, closed out.
+    /// Missing blocks that a hard deadline closed out.
     pub late: u32,
+    /// Missing blocks of a worker that left before its push was closed. `owed = received + forgiven + late + gone`.
+    pub gone: u32,
     /// UDP payload bytes of all the worker's datagrams of this push that arrived.
     pub bytes: u64,
     /// Allowance left after this round, in ten-thousandths of a block.

@@ -83,6 +83,12 @@ impl Sgd {
         Self { config, velocity }
     }
 
+    /// The velocity; empty without momentum.
+    #[must_use]
+    pub fn velocity(&self) -> &[f32] {
+        &self.velocity
+    }
+
     /// Takes one step. As in PyTorch, the first step's velocity is its gradient.
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], lr: f64) {
         let (lr, SgdConfig { momentum, nesterov, weight_decay }) = (lr as f32, self.config);

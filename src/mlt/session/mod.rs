@@ -229,6 +229,11 @@ impl Session {
         self.outbound[kind as usize] = Some(outbound);
     }
 
+    /// Sends no more of the current transfer of `kind`.
+    pub fn cancel(&mut self, kind: TransferKind) {
+        self.outbound[kind as usize] = None;
+    }
+
     /// Expects a transfer; an earlier one of its kind is superseded.
     pub fn expect(&mut self, inbound: Inbound) {
         let kind = inbound.id().kind;

@@ -1,0 +1,256 @@
+//! What the server does with a datagram, and with what a session makes of it.
+
+use std::net::SocketAddr;
+
+use super::{Outcome, Phase, ServerCore};
+use crate::event::{Event, WorkerJoined, WorkerLeft};
+use crate::flat::{Encoded, Layout};
+use crate::ids::{BlockIndex, SessionId, WorkerId};
+use crate::mlt::{Admission, Close, Outbound, Owner, Role, Session, SessionEvent};
+use crate::ps::average::Average;
+use crate::ps::member::{Member, Stage};
+use crate::units::Instant;
+use crate::wire::{
+    Block, Bye, ByeCode, DATAGRAM_MAX, DataHead, Hello, Message, Reject, Report, TransferId,
+    TransferKind, Welcome, open,
+};
+
+/// Workers at one server.
+const MEMBERS_MAX: usize = 1024;
+/// Bytes of decoded pushes that may have to wait for their turn.
+const HELD_BYTES_MAX: usize = 8 << 30;
+/// Answers to strangers that wait to be sent; those that do not fit are not given.
+const REPLIES_MAX: usize = 64;
+
+/// What blocks mean to the server: pushes go into the average, pulls come out of the parameters.
+pub(super) struct Blocks<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) pull: &'a Encoded,
+    pub(super) average: Option<(&'a mut Average, u16)>,
+}
+
+impl Owner for Blocks<'_> {
+    fn admit(&mut self, _: &DataHead) -> Option<Admission> {
+        None
+    }
+
+    fn handle_block(&mut self, _: TransferId, block: &Block<'_>) -> Result<(), Reject> {
+        let (average, rank) = self.average.as_mut().ok_or(Reject::Transfer)?;
+        average.add(self.layout, *rank, block.index, block.bytes).map_err(|_| Reject::Span)
+    }
+
+    fn block_bytes(&self, _: TransferId, block: BlockIndex) -> &[u8] {
+        self.pull.block(block)
+    }
+}
+
+impl ServerCore {
+    /// Takes in a datagram. Bad ones are counted and change nothing.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.totals.bytes_up += datagram.len() as u64;
+        if let Err(reject) = self.try_datagram(now, from, datagram) {
+            self.rejects.count(reject);
+        }
+        self.advance(now);
+    }
+
+    fn try_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Reject> {
+        let opened = open(datagram);
+        if opened == Err(Reject::Version) && datagram.len() + 64 > DATAGRAM_MAX {
+            let text = "the server speaks another version of the protocol";
+            self.reply(from, SessionId(0), Message::Bye(Bye::new(ByeCode::Refused, text)));
+        }
+        let (header, body) = opened?;
+        let message = Message::parse(body)?;
+        if let Message::Hello(hello) = message {
+            return self.handle_hello(now, from, header.session, hello);
+        }
+        let id = *self.sessions.get(&header.session).ok_or(Reject::Session)?;
+        let member = self.members.get_mut(&id).ok_or(Reject::Session)?;
+        let rank = match &self.phase {
+            Phase::Training(training) => training.rank(id),
+            _ => None,
+        };
+        let average = rank.map(|rank| (&mut self.average, rank));
+        let mut blocks = Blocks { layout: &self.layout, pull: &self.pull, average };
+        let before = member.session.largest_seen();
+        let handled =
+            member.session.handle_message(now, header.number, message, datagram.len(), &mut blocks);
+        // A newer datagram from elsewhere: the worker's address has changed.
+        if member.session.largest_seen() > before {
+            member.address = from;
+        }
+        if handled == Err(Reject::Span) {
+            self.drop_member(now, id, ByeCode::Dropped, "it sent blocks that are none");
+        }
+        self.settle(now, id);
+        handled
+    }
+
+    fn reply(&mut self, to: SocketAddr, session: SessionId, message: Message<'static>) {
+        if self.replies.len() < REPLIES_MAX {
+            self.replies.push_back((to, session, message));
+        }
+    }
+
+    fn handle_hello(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        session: SessionId,
+        hello: Hello,
+    ) -> Result<(), Reject> {
+        let cookie = self.cookies.of(from, session);
+        let proven = hello.cookie == cookie;
+        let mut worker = self.sessions.get(&session).copied();
+        if proven && worker.is_none() {
+            if let Some(why) = self.refusal() {
+                self.reply(from, session, Message::Bye(Bye::new(ByeCode::Refused, why)));
+                return Err(Reject::Limit);
+            }
+            worker = Some(self.admit(now, from, session));
+        }
+        let worker = worker.filter(|_| proven);
+        let welcome = Welcome { cookie, incarnation: self.incarnation, worker };
+        self.reply(from, session, Message::Welcome(welcome));
+        if proven || hello.cookie == 0 { Ok(()) } else { Err(Reject::Cookie) }
+    }
+
+    fn refusal(&self) -> Option<&'static str> {
+        let held = self.members.len() * self.layout.values() * size_of::<f32>();
+        if matches!(self.phase, Phase::Finishing(_) | Phase::Over) {
+            Some("the run is over")
+        } else if self.members.len() >= MEMBERS_MAX || self.next_worker == u16::MAX {
+            Some("the server has as many workers as it can serve")
+        } else if held > HELD_BYTES_MAX {
+            Some("the server has no memory for another worker of this model")
+        } else {
+            None
+        }
+    }
+
+    fn admit(&mut self, now: Instant, from: SocketAddr, session: SessionId) -> WorkerId {
+        let id = WorkerId(self.next_worker);
+        self.next_worker += 1;
+        let credit = (self.capacity / self.config.workers.max(1)).clamp(4, 256);
+        let mut peer = Session::new(session, Role::Server, credit, now);
+        let plan = TransferId { kind: TransferKind::Plan, round: crate::ids::Round(1) };
+        peer.send(Outbound::blob(plan, self.config.plan.as_bytes().to_vec()));
+        let member = Member::new(id, peer, from, self.layout.blocks(), now);
+        self.members.insert(id, member);
+        self.sessions.insert(session, id);
+        id
+    }
+
+    /// Deals with what a session has to tell.
+    pub(super) fn settle(&mut self, now: Instant, id: WorkerId) {
+        while let Some(event) =
+            self.members.get_mut(&id).and_then(|member| member.session.poll_event())
+        {
+            match event {
+                SessionEvent::Blob(_, bytes) => {
+                    if let Err(reject) = self.handle_report(now, id, &bytes) {
+                        self.rejects.count(reject);
+                    }
+                }
+                SessionEvent::Received(transfer, close) if transfer.round == self.round => {
+                    self.close_push(now, id, close, false);
+                }
+                SessionEvent::Delivered(transfer) if transfer.kind == TransferKind::Pull => {
+                    self.close_pull(now, id);
+                }
+                SessionEvent::Delivered(transfer) => self.handle_heard(now, id, transfer),
+                SessionEvent::Received(..) => {}
+                SessionEvent::Bye(bye) => self.handle_bye(now, id, &bye),
+            }
+        }
+    }
+
+    /// A worker has heard its plan or the start of a round.
+    fn handle_heard(&mut self, now: Instant, id: WorkerId, transfer: TransferId) {
+        self.progress_at = now;
+        let last = transfer.kind == TransferKind::Start && transfer.round == self.round;
+        if last && matches!(self.phase, Phase::Finishing(_)) {
+            self.remove(now, id, "the run is over");
+        }
+    }
+
+    fn handle_report(&mut self, now: Instant, id: WorkerId, bytes: &[u8]) -> Result<(), Reject> {
+        match Report::from_bytes(bytes).ok_or(Reject::Malformed)? {
+            Report::Ready { layout, train_len, test_len } => {
+                let mismatch = if layout != self.layout.digest() {
+                    Some("its model has another layout than the server's")
+                } else if (train_len, test_len) != (self.config.train_len, self.config.test_len) {
+                    Some("its data set has another size than the plan's")
+                } else {
+                    None
+                };
+                match mismatch {
+                    Some(why) => self.drop_member(now, id, ByeCode::Refused, why),
+                    None => self.join(now, id),
+                }
+            }
+            Report::Trained { loss } => {
+                if let Phase::Training(training) = &mut self.phase {
+                    training.handle_loss(id, loss);
+                }
+            }
+            Report::Evaluated { first, count, correct, loss_sum } => {
+                self.handle_counts(now, id, (first, count), correct, loss_sum)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, now: Instant, id: WorkerId) {
+        let Some(member) =
+            self.members.get_mut(&id).filter(|member| member.stage == Stage::Preparing)
+        else {
+            return;
+        };
+        member.stage = Stage::Ready;
+        let address = member.address;
+        let live = self.ready().len() as u16;
+        self.progress_at = now;
+        self.tell(now, Event::WorkerJoined(WorkerJoined { worker: id, address, live }));
+    }
+
+    fn handle_bye(&mut self, now: Instant, id: WorkerId, bye: &Bye) {
+        self.remove(now, id, &bye.text);
+        if bye.code == ByeCode::NonFinite && self.ready().is_empty() {
+            self.outcome = Some(Outcome::Failed(format!("training diverged: {}", bye.text)));
+        }
+    }
+
+    /// Tells a worker why it is dropped, and drops it.
+    pub(super) fn drop_member(&mut self, now: Instant, id: WorkerId, code: ByeCode, why: &str) {
+        if let Some(member) = self.members.get(&id) {
+            let bye = Message::Bye(Bye::new(code, why));
+            self.reply(member.address, member.session.id(), bye);
+        }
+        self.remove(now, id, why);
+    }
+
+    fn remove(&mut self, now: Instant, id: WorkerId, why: &str) {
+        let enough =
+            self.members.get(&id).and_then(|member| member.session.inbound(TransferKind::Push));
+        let close = if enough.is_some_and(|push| push.deficit() == 0) {
+            Close::Enough
+        } else {
+            Close::Late
+        };
+        self.close_push(now, id, close, true);
+        self.close_pull(now, id);
+        let Some(member) = self.members.remove(&id) else { return };
+        self.sessions.remove(&member.session.id());
+        self.return_range(now, member.evaluates);
+        let live = self.ready().len() as u16;
+        let left = WorkerLeft { worker: id, reason: why.to_owned(), live };
+        self.tell(now, Event::WorkerLeft(left));
+    }
+}

@@ -1,0 +1,214 @@
+//! The server: parameters, optimizer, members, and the round that is under way.
+//!
+//! ```text
+//!               enough are ready          every push is closed: step
+//!  gathering ---------------------> training ----------------------> training, or evaluating if that is due
+//!      ^                               |  evaluating --------------> training, or finishing after the last round
+//!      +------ nobody is left ---------+     every range is counted
+//! ```
+
+mod evaluation;
+mod input;
+mod time;
+mod training;
+mod turn;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use self::evaluation::Evaluation;
+use self::training::Training;
+use super::average::Average;
+use super::config::ServerConfig;
+use super::cookie::Cookies;
+use super::cursor::Cursor;
+use super::member::Member;
+use super::optimizer::Sgd;
+use super::policy::Policy;
+use super::pushtime::PushTime;
+use crate::codec::Codec;
+use crate::event::{Event, Stamped};
+use crate::flat::{Encoded, Layout};
+use crate::ids::{Incarnation, Round, SessionId, WorkerId};
+use crate::units::Instant;
+use crate::wire::{Message, Rejects};
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All rounds were trained.
+    Finished,
+    /// It was told to stop.
+    Stopped,
+    /// It cannot go on; why, and what to do.
+    Failed(String),
+}
+
+/// UDP payload that crossed the server's door, and how long rounds took.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Bytes received.
+    pub bytes_up: u64,
+    /// Bytes sent.
+    pub bytes_down: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Waits for workers.
+    Gathering,
+    Training(Training),
+    Evaluating(Evaluation),
+    /// Waits until the workers know that the run is over.
+    Finishing(Instant),
+    Over,
+}
+
+/// See the [module](self); driven as [`crate::mlt`] says.
+#[derive(Debug)]
+pub struct ServerCore {
+    config: ServerConfig,
+    layout: Arc<Layout>,
+    parameters: Vec<f32>,
+    sgd: Sgd,
+    policy: Policy,
+    cursor: Cursor,
+    push_time: PushTime,
+    average: Average,
+    pull: Encoded,
+    incarnation: Incarnation,
+    cookies: Cookies,
+    /// Datagrams that the driver's receive buffer holds.
+    capacity: u16,
+    members: BTreeMap<WorkerId, Member>,
+    sessions: BTreeMap<SessionId, WorkerId>,
+    next_worker: u16,
+    replies: VecDeque<(SocketAddr, SessionId, Message<'static>)>,
+    phase: Phase,
+    /// The latest exchange with any worker, training or evaluation.
+    round: Round,
+    /// The exchange whose step made the parameters what they are.
+    version: Round,
+    trained: u32,
+    evaluated: Option<u32>,
+    progress_at: Instant,
+    noticed_at: Instant,
+    transmit_from: WorkerId,
+    events: VecDeque<Stamped>,
+    rejects: Rejects,
+    totals: Totals,
+    outcome: Option<Outcome>,
+}
+
+impl ServerCore {
+    /// A server that begins at `parameters`. `capacity` datagrams find room in its receive buffer; `entropy` must not
+    /// be guessed by strangers.
+    ///
+    /// # Panics
+    /// If `parameters` are not as many as the layout says.
+    #[must_use]
+    pub fn new(
+        config: ServerConfig,
+        layout: Arc<Layout>,
+        parameters: Vec<f32>,
+        capacity: u16,
+        entropy: u64,
+        now: Instant,
+    ) -> Self {
+        assert_eq!(parameters.len(), layout.values());
+        let mut pull = Encoded::default();
+        pull.fill(&layout, Codec::Raw, &parameters);
+        Self {
+            sgd: Sgd::new(config.sgd, layout.values()),
+            policy: Policy::new(config.policy.clone()),
+            cursor: Cursor::new(config.slots),
+            push_time: PushTime::default(),
+            average: Average::new(&layout, config.codec, 0),
+            pull,
+            incarnation: Incarnation(entropy.rotate_left(32)),
+            cookies: Cookies::new(entropy),
+            capacity,
+            members: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next_worker: 1,
+            replies: VecDeque::new(),
+            phase: Phase::Gathering,
+            round: Round(0),
+            version: Round(0),
+            trained: 0,
+            evaluated: None,
+            progress_at: now,
+            noticed_at: now,
+            transmit_from: WorkerId(0),
+            events: VecDeque::new(),
+            rejects: Rejects::default(),
+            totals: Totals::default(),
+            outcome: None,
+            config,
+            layout,
+            parameters,
+        }
+    }
+
+    /// The parameters as they are now.
+    #[must_use]
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// The optimizer's velocity; empty without momentum.
+    #[must_use]
+    pub fn velocity(&self) -> &[f32] {
+        self.sgd.velocity()
+    }
+
+    /// Training rounds that ended.
+    #[must_use]
+    pub const fn trained(&self) -> u32 {
+        self.trained
+    }
+
+    /// Every decision of the policy: round, critical, norm.
+    #[must_use]
+    pub fn history(&self) -> &[(Round, bool, f64)] {
+        self.policy.history()
+    }
+
+    /// What came and went.
+    #[must_use]
+    pub const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// What was put aside.
+    #[must_use]
+    pub const fn rejects(&self) -> &Rejects {
+        &self.rejects
+    }
+
+    /// How the run ended, once it has.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref().filter(|_| matches!(self.phase, Phase::Over))
+    }
+
+    /// What happened.
+    pub fn poll_event(&mut self) -> Option<Stamped> {
+        self.events.pop_front()
+    }
+
+    fn tell(&mut self, at: Instant, event: Event) {
+        self.events.push_back(Stamped { at, event });
+    }
+
+    fn epoch(&self) -> f64 {
+        self.cursor.examples() as f64 / self.config.train_len.max(1) as f64
+    }
+
+    /// Members that take part, in the order of averaging.
+    fn ready(&self) -> Vec<WorkerId> {
+        let ready = |member: &&Member| member.stage == super::member::Stage::Ready;
+        self.members.values().filter(ready).map(|member| member.id).collect()
+    }
+}

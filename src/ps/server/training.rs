@@ -1,0 +1,217 @@
+//! A training round: pushes in, their average, a step.
+
+use std::time::Duration;
+
+use super::{Outcome, Phase, ServerCore};
+use crate::codec::Codec;
+use crate::event::{Event, PushClosed, RoundEnded, RoundStarted};
+use crate::ids::{Round, WorkerId};
+use crate::mlt::{Close, Inbound};
+use crate::ps::cursor::Slice;
+use crate::ps::missing::Missing;
+use crate::units::{Instant, Tolerance};
+use crate::wire::{Task, TransferId, TransferKind};
+
+/// Datagrams that a worker may have in flight, whatever room there is.
+const CREDIT_MAX: u16 = 256;
+/// What a worker may have in flight however many share the room: below, it would wait for a grant after each datagram.
+const CREDIT_MIN: u16 = 4;
+
+/// The state of a training round.
+#[derive(Debug)]
+pub(super) struct Training {
+    /// Counts training rounds from 1.
+    number: Round,
+    started_at: Instant,
+    /// In the order of averaging.
+    parts: Vec<Part>,
+    open: usize,
+    lr: f64,
+}
+
+#[derive(Debug)]
+struct Part {
+    worker: WorkerId,
+    slice: Slice,
+    loss: Option<f64>,
+    /// From the first datagram to enough, once that was reached.
+    took: Option<Duration>,
+    used: u32,
+    gone: bool,
+    open: bool,
+}
+
+impl Training {
+    pub(super) const fn is_closed(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Place of a worker in the order of averaging, if its push is open.
+    pub(super) fn rank(&self, id: WorkerId) -> Option<u16> {
+        let rank = self.parts.iter().position(|part| part.worker == id && part.open)?;
+        Some(rank as u16)
+    }
+
+    pub(super) fn handle_loss(&mut self, id: WorkerId, loss: f64) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.worker == id) {
+            part.loss = Some(loss);
+        }
+    }
+
+    pub(super) const fn number(&self) -> Round {
+        self.number
+    }
+
+    /// Workers whose push is open.
+    pub(super) fn waits_for(&self) -> Vec<WorkerId> {
+        self.parts.iter().filter(|part| part.open).map(|part| part.worker).collect()
+    }
+
+    fn mean_loss(&self) -> f64 {
+        let losses = || self.parts.iter().filter_map(|part| part.loss);
+        losses().sum::<f64>() / losses().count() as f64
+    }
+}
+
+impl ServerCore {
+    /// Tolerance and codec of the next pushes. Before the learning rate steps down, everything unsaid is said.
+    pub(super) fn push_terms(&self) -> (Tolerance, Codec) {
+        let flush = self.config.schedule.drops_after(self.trained + 1);
+        if flush && self.config.missing == Missing::Feedback {
+            (Tolerance::ZERO, Codec::Raw)
+        } else {
+            (self.policy.tolerance(), self.config.codec)
+        }
+    }
+
+    pub(super) fn begin_training(&mut self, now: Instant) {
+        self.round = self.round.next();
+        let number = Round(self.trained + 1);
+        let workers = self.ready();
+        let count = workers.len() as u16;
+        let (tolerance, codec) = self.push_terms();
+        self.average.reset(&self.layout, codec, count);
+        let lr = self.config.schedule.lr(number.0);
+        let critical = self.policy.is_critical();
+        self.tell(
+            now,
+            Event::RoundStarted(RoundStarted {
+                round: number,
+                workers: workers.clone(),
+                tolerance,
+                critical,
+                lr,
+            }),
+        );
+        let slices = self.cursor.deal(workers.len(), self.config.batch);
+        let deadlines = if tolerance == Tolerance::ZERO {
+            Default::default()
+        } else {
+            self.push_time.deadlines()
+        };
+        let credit = (self.capacity / count).clamp(CREDIT_MIN, CREDIT_MAX);
+        let push = TransferId { kind: TransferKind::Push, round: self.round };
+        let mut parts = Vec::with_capacity(workers.len());
+        for (rank, (&worker, &slice)) in (0..).zip(workers.iter().zip(&slices)) {
+            let task = Task::Train { slot: slice.slot, first: slice.first, count: slice.count };
+            let (allowance, urgent) = self.start(now, worker, rank, count, task);
+            if let Some(member) = self.members.get_mut(&worker) {
+                member.session.set_credit(credit);
+                let blocks = self.layout.blocks();
+                member.session.expect(Inbound::new(
+                    push,
+                    blocks,
+                    allowance,
+                    Some(urgent),
+                    deadlines,
+                ));
+            }
+            parts.push(Part {
+                worker,
+                slice,
+                loss: None,
+                took: None,
+                used: 0,
+                gone: false,
+                open: true,
+            });
+        }
+        let open = parts.len();
+        self.phase = Phase::Training(Training { number, started_at: now, parts, open, lr });
+    }
+
+    /// Takes stock of a push that is closed; `gone` if the worker left in the middle of it.
+    pub(super) fn close_push(&mut self, now: Instant, id: WorkerId, close: Close, gone: bool) {
+        let Phase::Training(training) = &mut self.phase else { return };
+        let Some(rank) = training.rank(id) else { return };
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let part = &mut training.parts[usize::from(rank)];
+        self.average.close(&self.layout, rank);
+        let received = self.average.received(rank);
+        let owed = received.len();
+        let missing = owed - received.ones();
+        let forgiven = if close == Close::Enough && !gone { missing } else { 0 };
+        member.ledger.spend(forgiven);
+        member.handle_used(self.round, received);
+        let inbound = member.session.inbound(TransferKind::Push);
+        let first_at = inbound.and_then(Inbound::first_at);
+        let push_time = first_at.map_or(Duration::ZERO, |first| now - first);
+        part.took = first_at.filter(|_| close != Close::Late).map(|_| push_time);
+        (part.used, part.gone, part.open) = (received.ones(), gone, false);
+        training.open -= 1;
+        let event = PushClosed {
+            round: training.number,
+            worker: id,
+            owed,
+            received: received.ones(),
+            repaired: inbound.map_or(0, Inbound::repaired),
+            forgiven,
+            late: if close == Close::Late && !gone { missing } else { 0 },
+            gone: if gone { missing } else { 0 },
+            bytes: inbound.map_or(0, Inbound::bytes),
+            allowance: member.ledger.left(),
+            wait_ns: (first_at.unwrap_or(now) - training.started_at).as_nanos() as u64,
+            push_ns: push_time.as_nanos() as u64,
+        };
+        self.progress_at = now;
+        self.tell(now, Event::PushClosed(event));
+    }
+
+    pub(super) fn end_training(&mut self, now: Instant, training: Training) {
+        for part in &training.parts {
+            if part.gone && part.used == 0 {
+                self.cursor.take_back(part.slice);
+            }
+        }
+        if training.parts.iter().all(|part| part.used == 0) {
+            return;
+        }
+        let mut took: Vec<_> = training.parts.iter().filter_map(|part| part.took).collect();
+        self.push_time.handle_round(&mut took);
+        let gradient = self.average.finish(&self.layout, self.config.missing);
+        let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            let why = format!(
+                "the averaged gradient of round {} is not finite: lower the learning rate (--lr)",
+                training.number
+            );
+            self.outcome = Some(Outcome::Failed(why));
+            return;
+        }
+        self.sgd.step(&mut self.parameters, gradient, training.lr);
+        self.pull.fill(&self.layout, Codec::Raw, &self.parameters);
+        self.version = self.round;
+        self.trained = training.number.0;
+        let ended = RoundEnded {
+            round: training.number,
+            epoch: self.epoch(),
+            loss: training.mean_loss(),
+            norm,
+            round_ns: (now - training.started_at).as_nanos() as u64,
+        };
+        self.tell(now, Event::RoundEnded(ended));
+        if let Some(decided) = self.policy.handle_norm(training.number, norm) {
+            self.tell(now, Event::Decided(decided));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What comes next, and how a worker is told.
+
+use std::time::Duration;
+
+use super::{Outcome, Phase, ServerCore};
+use crate::bitmap::Bitmap;
+use crate::event::Event;
+use crate::flat::send_order;
+use crate::ids::{Round, WorkerId};
+use crate::mlt::Outbound;
+use crate::ps::missing::Missing;
+use crate::units::{Instant, Tolerance};
+use crate::wire::{RoundStart, Sparse, Task, TransferId, TransferKind};
+
+/// How long the server waits for workers to hear that the run is over.
+const FINISH_TIME: Duration = Duration::from_secs(2);
+
+impl ServerCore {
+    /// Goes on to whatever is next, if what is under way has ended.
+    pub(super) fn advance(&mut self, now: Instant) {
+        loop {
+            let ended = match &self.phase {
+                Phase::Gathering => {
+                    let wanted =
+                        if self.round == Round(0) { self.config.workers.max(1) } else { 1 };
+                    self.ready().len() >= wanted.into()
+                }
+                Phase::Training(training) => training.is_closed(),
+                Phase::Evaluating(evaluation) => evaluation.is_complete(),
+                Phase::Finishing(until) => *until <= now || self.members.is_empty(),
+                Phase::Over => false,
+            };
+            if !ended {
+                return;
+            }
+            match std::mem::replace(&mut self.phase, Phase::Gathering) {
+                Phase::Training(training) => self.end_training(now, training),
+                Phase::Evaluating(evaluation) => self.end_evaluation(now, &evaluation),
+                Phase::Finishing(_) => {
+                    self.phase = Phase::Over;
+                    return;
+                }
+                Phase::Gathering | Phase::Over => {}
+            }
+            if self.outcome.is_some() {
+                self.phase = Phase::Finishing(now + FINISH_TIME);
+                return;
+            }
+            self.begin_next(now);
+            if matches!(self.phase, Phase::Gathering) {
+                return;
+            }
+        }
+    }
+
+    fn begin_next(&mut self, now: Instant) {
+        self.progress_at = now;
+        if self.ready().is_empty() {
+            self.phase = Phase::Gathering;
+            return;
+        }
+        let over = self.trained >= self.config.rounds;
+        let every = self.config.eval_every;
+        let due = over || (every > 0 && self.trained > 0 && self.trained.is_multiple_of(every));
+        if due && self.config.test_len > 0 && self.evaluated != Some(self.trained) {
+            self.begin_evaluation(now);
+        } else if over {
+            self.outcome = Some(Outcome::Finished);
+            self.round = self.round.next();
+            let workers = self.ready();
+            for (rank, &id) in workers.iter().enumerate() {
+                self.start(now, id, rank as u16, workers.len() as u16, Task::Finish);
+            }
+            self.phase = Phase::Finishing(now + FINISH_TIME);
+        } else {
+            self.begin_training(now);
+        }
+    }
+
+    /// Tells a worker what to do, and sends it the parameters it needs for that. Returns the blocks that may be missing
+    /// of its push, and those that may not.
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        id: WorkerId,
+        rank: u16,
+        workers: u16,
+        task: Task,
+    ) -> (u32, Bitmap) {
+        let blocks = self.layout.blocks();
+        let (round, parameters) = (self.round, self.version);
+        let (tolerance, codec) = self.push_terms();
+        let feedback = self.config.missing == Missing::Feedback;
+        let train = matches!(task, Task::Train { .. });
+        self.send_pull(now, id, !train);
+        let Some(member) = self.members.get_mut(&id) else { return (0, Bitmap::zeros(blocks)) };
+        let allowance = if train { member.ledger.open(tolerance, blocks) } else { 0 };
+        let urgent =
+            if feedback && train { member.urgent_to_push() } else { Bitmap::zeros(blocks) };
+        let start = RoundStart {
+            round,
+            parameters,
+            task,
+            codec: codec.wire_id(),
+            critical: self.policy.is_critical(),
+            rank,
+            workers,
+            tolerance,
+            allowance,
+            blocks,
+            used_round: member.used_round,
+            used: Sparse::of(&member.used),
+            urgent: Sparse::of(&urgent),
+        };
+        let transfer = TransferId { kind: TransferKind::Start, round };
+        member.session.send(Outbound::blob(transfer, start.to_bytes()));
+        member.task_at = now;
+        (allowance, urgent)
+    }
+
+    /// Sends the parameters as they are, unless the worker was sent them already. To be evaluated they must be complete.
+    fn send_pull(&mut self, now: Instant, id: WorkerId, exact: bool) {
+        let (version, blocks) = (self.version, u64::from(self.layout.blocks()));
+        if self.members.get(&id).is_none_or(|member| member.pulled == Some(version)) {
+            return;
+        }
+        self.close_pull(now, id);
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let exact = exact || member.pulled.is_none();
+        let tolerance = if exact { Tolerance::ZERO } else { self.config.pull_tolerance };
+        let allowance = u64::from(tolerance.parts()) * blocks / u64::from(Tolerance::WHOLE);
+        let urgent = member.urgent_to_pull();
+        let order = send_order(version, &urgent, member.holes());
+        let transfer = TransferId { kind: TransferKind::Pull, round: version };
+        member.session.send(Outbound::blocks(transfer, order, allowance as u32, Some(urgent)));
+        member.pulled = Some(version);
+        member.pull_open = Some((Round(self.trained), now));
+    }
+
+    /// Takes stock of the last pull when it has ended, or before the next one takes its place.
+    pub(super) fn close_pull(&mut self, now: Instant, id: WorkerId) {
+        let Some(closed) = self.members.get_mut(&id).and_then(|member| member.close_pull(now))
+        else {
+            return;
+        };
+        self.tell(now, Event::PullClosed(closed));
+    }
+}

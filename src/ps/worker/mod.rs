@@ -1,0 +1,313 @@
+//! The worker: looks for the server, hands its parameters to whoever computes, and says the gradient until it was heard.
+//!
+//! ```text
+//!            welcome            plan, ready           start and pull             gradient
+//!  greeting ---------> waiting -------------> waiting ---------------> computing ----------> pushing
+//!      ^                                         ^                                              |
+//!      +---- silence, or dropped (from any) -----+-------------- next start --------------------+
+//! ```
+
+mod input;
+mod push;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_chacha::rand_core::RngCore;
+
+use crate::bitmap::Bitmap;
+use crate::codec::Codec;
+use crate::flat::{Encoded, Layout, Residual};
+use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
+use crate::mlt::{Admission, Outbound, Owner, Role, Session, Timer};
+use crate::rng::{self, Rng};
+use crate::units::Instant;
+use crate::wire::{
+    Block, Bye, ByeCode, DataHead, Hello, Message, Reject, Rejects, Report, RoundStart, Task,
+    TransferId, TransferKind,
+};
+
+/// Time between the first greetings; doubled with each, up to [`HELLO_MAX`].
+const HELLO_FIRST: Duration = Duration::from_millis(50);
+/// Longest time between greetings.
+const HELLO_MAX: Duration = Duration::from_secs(1);
+/// A server that says nothing for so long is greeted anew.
+const SERVER_SILENCE: Duration = Duration::from_secs(3);
+
+/// What is to be computed; the buffers come back with the answer and are used again.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// Which exchange this is.
+    pub round: Round,
+    /// What to do; never [`Task::Finish`].
+    pub task: Option<Task>,
+    /// The parameters to do it with, in the canonical layout.
+    pub parameters: Vec<f32>,
+    /// Where the gradient goes, as long as the parameters.
+    pub gradient: Vec<f32>,
+}
+
+/// How a worker's part in a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All rounds were trained.
+    Finished,
+    /// The server stopped, and said why.
+    Stopped(String),
+    /// The two cannot work together; why, and what to do.
+    Refused(String),
+    /// The server was looked for in vain, for so long.
+    Lost(Duration),
+    /// The worker itself left, and said why.
+    Left(ByeCode, String),
+}
+
+/// What a worker has to tell.
+#[derive(Clone, Debug)]
+pub enum WorkerEvent {
+    /// The server answered; this is our number.
+    Welcome(WorkerId),
+    /// The plan: load the data, then call [`WorkerCore::ready`].
+    Plan(String),
+    /// Something to compute: call [`WorkerCore::trained`] or [`WorkerCore::evaluated`] when it is done.
+    Deliver(Delivery),
+    /// The server is silent, or has dropped us: it is looked for again.
+    Searching(String),
+    /// It is over.
+    Ended(End),
+}
+
+/// What a worker knows once it has the plan and its data.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The model's layout.
+    pub layout: Arc<Layout>,
+    /// Whether what was not used is said again.
+    pub feedback: bool,
+    /// Examples of the training set.
+    pub train_len: u64,
+    /// Examples of the test set.
+    pub test_len: u32,
+}
+
+#[derive(Debug)]
+struct State {
+    setup: Setup,
+    replica: Vec<f32>,
+    /// The parameters in the replica.
+    version: Option<Round>,
+    /// Of each block, pulls in a row that did not bring it.
+    holes: Vec<u8>,
+    residual: Residual,
+    update: Vec<f32>,
+    encoded: Encoded,
+    /// The push that nothing is known about yet.
+    pushed: Option<(Round, Codec)>,
+}
+
+/// See the [module](self); driven as [`crate::mlt`] says.
+#[derive(Debug)]
+pub struct WorkerCore {
+    rng: Rng,
+    capacity: u16,
+    give_up: Duration,
+    session: Session,
+    worker: Option<WorkerId>,
+    cookie: u64,
+    hello_at: Instant,
+    hello_sent: Instant,
+    hello_wait: Duration,
+    heard_at: Instant,
+    plan: Option<String>,
+    state: Option<State>,
+    start: Option<RoundStart>,
+    delivered: Round,
+    computing: bool,
+    spare: Delivery,
+    events: VecDeque<WorkerEvent>,
+    rejects: Rejects,
+    ended: bool,
+}
+
+impl WorkerCore {
+    /// A worker that looks for its server for `give_up`. `capacity` datagrams find room in its receive buffer; `entropy`
+    /// must not be guessed by strangers.
+    #[must_use]
+    pub fn new(capacity: u16, give_up: Duration, entropy: u64, now: Instant) -> Self {
+        let mut rng = rng::stream(entropy, "session", 0);
+        let id = SessionId(rng.next_u64());
+        Self {
+            rng,
+            capacity,
+            give_up,
+            session: Session::new(id, Role::Worker, capacity, now),
+            worker: None,
+            cookie: 0,
+            hello_at: now,
+            hello_sent: now,
+            hello_wait: HELLO_FIRST,
+            heard_at: now,
+            plan: None,
+            state: None,
+            start: None,
+            delivered: Round(0),
+            computing: false,
+            spare: Delivery::default(),
+            events: VecDeque::new(),
+            rejects: Rejects::default(),
+            ended: false,
+        }
+    }
+
+    /// What happened.
+    pub fn poll_event(&mut self) -> Option<WorkerEvent> {
+        self.events.pop_front()
+    }
+
+    /// What was put aside.
+    #[must_use]
+    pub const fn rejects(&self) -> &Rejects {
+        &self.rejects
+    }
+
+    /// Whether it is over and everything was said.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.ended && (self.worker.is_none() || self.session.is_silent())
+    }
+
+    /// Writes the next datagram into `buf`; `false` if there is none to be sent now.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> bool {
+        if self.worker.is_some() {
+            let blocks = Blocks { state: self.state.as_mut() };
+            return self.session.poll_transmit(now, &blocks, buf);
+        }
+        if self.ended || now < self.hello_at {
+            return false;
+        }
+        let header = self.session.next_header();
+        Message::Hello(Hello { cookie: self.cookie }).write_datagram(header, buf);
+        self.hello_sent = now;
+        self.hello_at = now + self.hello_wait;
+        self.hello_wait = (self.hello_wait * 2).min(HELLO_MAX);
+        true
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        if self.ended {
+            return None;
+        }
+        let silence = if self.worker.is_some() { SERVER_SILENCE } else { self.give_up };
+        let silence = Some((self.heard_at + silence, Timer::KeepAlive));
+        let greeting = (self.hello_at, Timer::Probe);
+        let session =
+            if self.worker.is_some() { self.session.poll_timeout() } else { Some(greeting) };
+        session.into_iter().chain(silence).min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.ended {
+            return;
+        }
+        if self.worker.is_some() {
+            self.session.handle_timeout(now);
+            if now - self.heard_at >= SERVER_SILENCE {
+                self.greet_again(now, "the server is silent");
+            }
+        }
+        if self.worker.is_none() && now - self.heard_at >= self.give_up {
+            self.end(End::Lost(now - self.heard_at));
+        }
+        self.settle();
+    }
+
+    /// The plan is understood and the data is there.
+    pub fn ready(&mut self, setup: Setup) {
+        let (values, blocks) = (setup.layout.values(), setup.layout.blocks());
+        self.state = Some(State {
+            replica: vec![0.0; values],
+            version: None,
+            holes: vec![0; blocks as usize],
+            residual: Residual::new(&setup.layout),
+            update: vec![0.0; values],
+            encoded: Encoded::default(),
+            pushed: None,
+            setup,
+        });
+        self.report_ready();
+    }
+
+    fn report_ready(&mut self) {
+        let Some(State { setup, .. }) = &self.state else { return };
+        let (train_len, test_len) = (setup.train_len, setup.test_len);
+        let report = Report::Ready { layout: setup.layout.digest(), train_len, test_len };
+        self.report(Round(0), report);
+    }
+
+    fn report(&mut self, round: Round, report: Report) {
+        let transfer = TransferId { kind: TransferKind::Report, round };
+        self.session.send(Outbound::blob(transfer, report.to_bytes()));
+    }
+
+    /// Leaves, and says why.
+    pub fn leave(&mut self, code: ByeCode, why: &str) {
+        self.session.close(Bye::new(code, why));
+        self.end(End::Left(code, why.to_owned()));
+    }
+
+    fn end(&mut self, end: End) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.events.push_back(WorkerEvent::Ended(end));
+        }
+    }
+
+    /// Begins a new session: the server knows nothing of the old one, and what it was told is forgotten with it.
+    fn greet_again(&mut self, now: Instant, why: &str) {
+        self.session =
+            Session::new(SessionId(self.rng.next_u64()), Role::Worker, self.capacity, now);
+        (self.worker, self.cookie, self.start) = (None, 0, None);
+        (self.hello_at, self.hello_wait) = (now + self.hello_wait, HELLO_FIRST);
+        self.delivered = Round(0);
+        if let Some(state) = &mut self.state {
+            state.residual.clear();
+            state.holes.fill(0);
+            (state.version, state.pushed) = (None, None);
+        }
+        self.events.push_back(WorkerEvent::Searching(why.to_owned()));
+    }
+}
+
+/// What blocks mean to a worker: pulls go into the replica, pushes come out of the encoded update.
+struct Blocks<'a> {
+    state: Option<&'a mut State>,
+}
+
+impl Owner for Blocks<'_> {
+    fn admit(&mut self, head: &DataHead) -> Option<Admission> {
+        let state = self.state.as_ref()?;
+        let is_pull = head.transfer.kind == TransferKind::Pull;
+        let fits = is_pull && head.total == state.setup.layout.blocks();
+        let urgent = fits.then(|| crate::ps::member::urgent_to_pull(&state.holes));
+        urgent.map(|urgent| Admission { allowance: head.allowance, urgent: Some(urgent) })
+    }
+
+    fn handle_block(&mut self, _: TransferId, block: &Block<'_>) -> Result<(), Reject> {
+        let state = self.state.as_mut().ok_or(Reject::Transfer)?;
+        let range = state.setup.layout.range(block.index);
+        Codec::Raw.decode(block.bytes, &mut state.replica[range]).map_err(|_| Reject::Span)
+    }
+
+    fn block_bytes(&self, _: TransferId, block: BlockIndex) -> &[u8] {
+        self.state.as_ref().map_or(&[], |state| state.encoded.block(block))
+    }
+}
+
+fn count_holes(holes: &mut [u8], received: &Bitmap) {
+    for (block, hole) in (0..).map(BlockIndex).zip(holes) {
+        *hole = if received.contains(block) { 0 } else { hole.saturating_add(1) };
+    }
+}

@@ -1,0 +1,84 @@
+//! What a worker says when it has computed.
+
+use super::{Delivery, State, WorkerCore};
+use crate::bitmap::Bitmap;
+use crate::codec::Codec;
+use crate::flat::{Layout, send_order};
+use crate::ids::Round;
+use crate::mlt::Outbound;
+use crate::wire::{ByeCode, Report, TransferId, TransferKind};
+
+impl WorkerCore {
+    /// The gradient of `delivery` is computed, at this mean training loss. A gradient that is not finite is refused: the
+    /// worker leaves.
+    pub fn trained(&mut self, delivery: Delivery, loss: f64) {
+        let current = self.take_back(&delivery);
+        let Some(State { setup, residual, update, encoded, pushed, .. }) = &mut self.state else {
+            return;
+        };
+        if delivery.gradient.len() != setup.layout.values() {
+            return;
+        }
+        if let Some(name) = not_finite(&setup.layout, &delivery.gradient) {
+            let round = delivery.round;
+            let why =
+                format!("the gradient of `{name}` is not finite in round {round}: lower --lr");
+            return self.leave(ByeCode::NonFinite, &why);
+        }
+        let Delivery { mut gradient, parameters, round, .. } = delivery;
+        if setup.feedback {
+            residual.add_to(&mut gradient);
+        }
+        std::mem::swap(update, &mut gradient);
+        self.spare = Delivery { parameters, gradient, ..Delivery::default() };
+        let Some(start) = current.then_some(self.start.as_ref()).flatten() else {
+            // The round went on without us: nothing of this was said, all of it will be.
+            if setup.feedback {
+                let none = Bitmap::zeros(setup.layout.blocks());
+                residual.settle(&setup.layout, update, encoded, Codec::Raw, &none);
+            }
+            return;
+        };
+        let Some(codec) = Codec::from_wire_id(start.codec) else {
+            let why = format!("the server wants codec {}, which this worker has not", start.codec);
+            return self.leave(ByeCode::Refused, &why);
+        };
+        encoded.fill(&setup.layout, codec, update);
+        if setup.feedback {
+            *pushed = Some((round, codec));
+        }
+        let urgent = start.urgent.to_bitmap(start.blocks);
+        let order = send_order(round, &urgent, residual.ages());
+        let transfer = TransferId { kind: TransferKind::Push, round };
+        let push = Outbound::blocks(transfer, order, start.allowance, Some(urgent));
+        self.report(round, Report::Trained { loss });
+        self.session.send(push);
+    }
+
+    /// The range of `delivery` is evaluated: so many examples are classified correctly, with this sum of the
+    /// cross-entropy.
+    pub fn evaluated(&mut self, delivery: Delivery, correct: u32, loss_sum: f64) {
+        let current = self.take_back(&delivery);
+        if let (true, Some(crate::wire::Task::Evaluate { first, count })) = (current, delivery.task)
+        {
+            self.report(delivery.round, Report::Evaluated { first, count, correct, loss_sum });
+        }
+        self.spare = delivery;
+    }
+
+    /// Whether the server still waits for this answer.
+    fn take_back(&mut self, delivery: &Delivery) -> bool {
+        self.computing = false;
+        self.start.as_ref().is_some_and(|start| start.round == delivery.round)
+            && self.delivered == delivery.round
+            && delivery.round > Round(0)
+    }
+}
+
+/// The first tensor with a value that is not finite.
+fn not_finite<'a>(layout: &'a Layout, values: &[f32]) -> Option<&'a str> {
+    let bad = |tensor: &&crate::flat::Tensor| {
+        values[tensor.values.clone()].iter().any(|x| !x.is_finite())
+    };
+    layout.tensors().iter().find(bad).map(|tensor| tensor.name.as_str())
+}
