@@ -4,6 +4,7 @@
 
 pub mod bitmap;
 pub mod codec;
+pub mod dataset;
 pub mod flat;
 pub mod ids;
 pub mod link;

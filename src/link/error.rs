@@ -34,9 +34,9 @@ pub enum NetError {
 }
 
 fn hint(key: &str) -> String {
-    match nearest(key, &NetSpec::KEYS) {
-        Some(known) => format!("; did you mean `{known}`?"),
-        None if key.contains(':') => "; what is for one worker begins after a `;`".to_owned(),
-        None => String::new(),
+    if key.contains(':') {
+        return "; what is for one worker begins after a `;`".to_owned();
     }
+    nearest(key, &NetSpec::KEYS)
+        .map_or_else(String::new, |known| format!("; did you mean `{known}`?"))
 }
