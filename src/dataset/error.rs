@@ -87,7 +87,8 @@ pub enum FileProblem {
     },
     /// A header that promises nothing, or more than we are willing to hold.
     #[error(
-        "expected 1 to {limit} bytes of images of at most 4096x4096, found a header that promises {items} of {height}x{width}"
+        "expected 1 to {limit} bytes of images of at most 4096x4096, \
+         found a header that promises {items} of {height}x{width}"
     )]
     Size {
         /// The most bytes that are read.

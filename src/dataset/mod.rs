@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use self::augment::View;
 pub use self::augment::{Augment, UnknownAugment};
+use self::augment::{Normalise, View};
 pub use self::error::{DatasetError, FileProblem};
 use self::file::Contents;
 pub use self::manifest::{Content, Format, Manifest, ManifestFile, Part};
@@ -77,8 +77,8 @@ pub struct Dataset {
     pub mean: Vec<f32>,
     /// Standard deviation of each channel.
     pub std: Vec<f32>,
-    /// For each channel the normalised value of every byte.
-    tables: Vec<[f32; 256]>,
+    /// Both of them at work.
+    channels: Vec<Normalise>,
 }
 
 impl From<&Manifest> for Info {
@@ -124,10 +124,9 @@ impl Dataset {
             true => moments(&train.images, manifest.shape),
             false => (manifest.mean.clone(), manifest.std.clone()),
         };
-        let normalised =
-            |mean: f32, std: f32| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std);
-        let tables = mean.iter().zip(&std).map(|(mean, std)| normalised(*mean, *std)).collect();
-        Self { info: manifest.into(), train, test, mean, std, tables }
+        let channels =
+            mean.iter().zip(&std).map(|(mean, std)| Normalise::new(*mean, *std)).collect();
+        Self { info: manifest.into(), train, test, mean, std, channels }
     }
 
     /// One of the two parts.
@@ -178,14 +177,20 @@ impl Dataset {
         images: &mut Vec<f32>,
         labels: &mut Vec<u8>,
     ) {
-        images.clear();
-        labels.clear();
         let (split, shape) = (self.split(which), self.info.shape);
+        labels.clear();
+        let mut written = 0;
         for (index, view) in views {
+            let out = written..written + shape.values();
+            if images.len() < out.end {
+                images.resize(out.end, 0.0);
+            }
+            written = out.end;
             let image = &split.images[index * shape.values()..][..shape.values()];
-            view.push(image, shape, &self.tables, images);
+            view.write(image, shape, &self.channels, &mut images[out]);
             labels.push(split.labels[index]);
         }
+        images.truncate(written);
     }
 }
 
@@ -224,7 +229,7 @@ impl Split {
     }
 }
 
-/// Mean and standard deviation of each channel, white being 1. Of a channel without contrast the deviation is 1, so that
+/// Mean and standard deviation of each channel, white being 1. The deviation of a channel without contrast is 1, so that
 /// it can be divided by.
 fn moments(images: &[u8], shape: Shape) -> (Vec<f32>, Vec<f32>) {
     let plane = shape.height * shape.width;

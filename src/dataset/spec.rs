@@ -27,7 +27,11 @@ pub enum DatasetSpec {
 
 /// A name that is no data set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a data set{hint} (known: {known}, idx:DIR)", hint = hint(text), known = DatasetSpec::NAMES.join(", "))]
+#[error(
+    "`{text}` is not a data set{hint} (known: {known}, idx:DIR)",
+    hint = hint(text),
+    known = DatasetSpec::NAMES.join(", ")
+)]
 pub struct UnknownDataset {
     text: String,
 }

@@ -10,7 +10,11 @@ pub enum NetError {
     #[error("`{0}` is not of the form `key=value`, such as `loss=5%`")]
     NoValue(String),
     /// No such key.
-    #[error("`{0}` is not a network condition{hint} (known: {known})", hint = hint(.0), known = NetSpec::KEYS.join(", "))]
+    #[error(
+        "`{0}` is not a network condition{hint} (known: {known})",
+        hint = hint(.0),
+        known = NetSpec::KEYS.join(", ")
+    )]
     UnknownKey(String),
     /// A key given twice for the same workers.
     #[error("`{0}` is given twice for the same workers")]
