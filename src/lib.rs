@@ -4,6 +4,7 @@
 
 pub mod bitmap;
 pub mod codec;
+pub mod dataset;
 pub mod event;
 pub mod flat;
 pub mod ids;
@@ -14,5 +15,7 @@ pub mod nearest;
 pub mod ps;
 pub mod rng;
 pub mod shape;
+pub mod sim;
+pub mod train;
 pub mod units;
 pub mod wire;

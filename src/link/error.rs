@@ -10,7 +10,11 @@ pub enum NetError {
     #[error("`{0}` is not of the form `key=value`, such as `loss=5%`")]
     NoValue(String),
     /// No such key.
-    #[error("`{0}` is not a network condition{hint} (known: {known})", hint = hint(.0), known = NetSpec::KEYS.join(", "))]
+    #[error(
+        "`{0}` is not a network condition{hint} (known: {known})",
+        hint = hint(.0),
+        known = NetSpec::KEYS.join(", ")
+    )]
     UnknownKey(String),
     /// A key given twice for the same workers.
     #[error("`{0}` is given twice for the same workers")]
@@ -34,9 +38,9 @@ pub enum NetError {
 }
 
 fn hint(key: &str) -> String {
-    match nearest(key, &NetSpec::KEYS) {
-        Some(known) => format!("; did you mean `{known}`?"),
-        None if key.contains(':') => "; what is for one worker begins after a `;`".to_owned(),
-        None => String::new(),
+    if key.contains(':') {
+        return "; what is for one worker begins after a `;`".to_owned();
     }
+    nearest(key, &NetSpec::KEYS)
+        .map_or_else(String::new, |known| format!("; did you mean `{known}`?"))
 }

@@ -35,7 +35,7 @@ const QUEUE_BYTES_DEFAULT: u64 = 256 << 10;
 ///
 /// [`send`](Self::send) puts a datagram in; it comes out of [`poll`](Self::poll) at its time, which
 /// [`poll_timeout`](Self::poll_timeout) tells. The same conditions, seed and calls give the same datagrams at the same
-/// times. Each effect has its own dice: changing one condition leaves what the others do to the n-th datagram as it was.
+/// times. Each effect has its own dice: changing one condition leaves what the others do to the n-th datagram.
 pub struct Link {
     dice: Dice,
     bottleneck: Option<Bottleneck>,
