@@ -18,6 +18,9 @@ impl Instant {
     /// The start of the clock.
     pub const ZERO: Self = Self { nanos: 0 };
 
+    /// Never.
+    pub const MAX: Self = Self { nanos: u64::MAX };
+
     /// The point `nanos` nanoseconds after the start.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {

@@ -1,6 +1,6 @@
 //! What a worker does with a datagram, and with what the session makes of it.
 
-use super::{Blocks, Delivery, End, HELLO_FIRST, State, WorkerCore, WorkerEvent, count_holes};
+use super::{Blocks, End, HELLO_FIRST, Job, State, WorkerCore, WorkerEvent, count_holes};
 use crate::bitmap::Bitmap;
 use crate::ids::Round;
 use crate::mlt::SessionEvent;
@@ -108,7 +108,7 @@ impl WorkerCore {
         }
         self.state = None;
         self.plan = Some(plan.to_owned());
-        self.events.push_back(WorkerEvent::Plan(plan.to_owned()));
+        self.events.push_back(WorkerEvent::Job(Job::Prepare(plan.to_owned())));
     }
 
     fn handle_pull(&mut self, round: Round) {
@@ -156,6 +156,6 @@ impl WorkerCore {
         delivery.gradient.resize(state.replica.len(), 0.0);
         self.delivered = start.round;
         self.computing = true;
-        self.events.push_back(WorkerEvent::Deliver(delivery));
+        self.events.push_back(WorkerEvent::Job(Job::Compute(delivery)));
     }
 }

@@ -63,15 +63,35 @@ pub enum End {
     Left(ByeCode, String),
 }
 
+/// Something that takes a worker's processor, and its time.
+#[derive(Clone, Debug)]
+pub enum Job {
+    /// Understand the plan and load the data.
+    Prepare(String),
+    /// Compute.
+    Compute(Delivery),
+}
+
+/// What came of a [`Job`].
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The plan is understood and the data is there.
+    Ready(Setup),
+    /// The plan cannot be followed here; why, and what to do.
+    Refused(ByeCode, String),
+    /// The gradient is computed, at this mean training loss.
+    Trained(Delivery, f64),
+    /// So many examples are classified correctly, with this sum of the cross-entropy.
+    Evaluated(Delivery, u32, f64),
+}
+
 /// What a worker has to tell.
 #[derive(Clone, Debug)]
 pub enum WorkerEvent {
     /// The server answered; this is our number.
     Welcome(WorkerId),
-    /// The plan: load the data, then call [`WorkerCore::ready`].
-    Plan(String),
-    /// Something to compute: call [`WorkerCore::trained`] or [`WorkerCore::evaluated`] when it is done.
-    Deliver(Delivery),
+    /// Something to do: do it, and call [`WorkerCore::handle_answer`].
+    Job(Job),
     /// The server is silent, or has dropped us: it is looked for again.
     Searching(String),
     /// It is over.
@@ -225,8 +245,20 @@ impl WorkerCore {
         self.settle();
     }
 
-    /// The plan is understood and the data is there.
-    pub fn ready(&mut self, setup: Setup) {
+    /// Takes in what came of a job.
+    pub fn handle_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Ready(setup) => self.ready(setup),
+            Answer::Refused(code, why) => self.leave(code, &why),
+            Answer::Trained(delivery, loss) => self.trained(delivery, loss),
+            Answer::Evaluated(delivery, correct, loss_sum) => {
+                self.evaluated(delivery, correct, loss_sum)
+            }
+        }
+        self.settle();
+    }
+
+    fn ready(&mut self, setup: Setup) {
         let (values, blocks) = (setup.layout.values(), setup.layout.blocks());
         self.state = Some(State {
             replica: vec![0.0; values],

@@ -3,15 +3,14 @@
 use super::{Delivery, State, WorkerCore};
 use crate::bitmap::Bitmap;
 use crate::codec::Codec;
-use crate::flat::{Layout, send_order};
+use crate::flat::{Layout, Tensor, send_order};
 use crate::ids::Round;
 use crate::mlt::Outbound;
-use crate::wire::{ByeCode, Report, TransferId, TransferKind};
+use crate::wire::{ByeCode, Report, Task, TransferId, TransferKind};
 
 impl WorkerCore {
-    /// The gradient of `delivery` is computed, at this mean training loss. A gradient that is not finite is refused: the
-    /// worker leaves.
-    pub fn trained(&mut self, delivery: Delivery, loss: f64) {
+    /// Pushes a gradient. One that is not finite is refused: the worker leaves.
+    pub(super) fn trained(&mut self, delivery: Delivery, loss: f64) {
         let current = self.take_back(&delivery);
         let Some(State { setup, residual, update, encoded, pushed, .. }) = &mut self.state else {
             return;
@@ -55,12 +54,10 @@ impl WorkerCore {
         self.session.send(push);
     }
 
-    /// The range of `delivery` is evaluated: so many examples are classified correctly, with this sum of the
-    /// cross-entropy.
-    pub fn evaluated(&mut self, delivery: Delivery, correct: u32, loss_sum: f64) {
+    /// Reports counts.
+    pub(super) fn evaluated(&mut self, delivery: Delivery, correct: u32, loss_sum: f64) {
         let current = self.take_back(&delivery);
-        if let (true, Some(crate::wire::Task::Evaluate { first, count })) = (current, delivery.task)
-        {
+        if let (true, Some(Task::Evaluate { first, count })) = (current, delivery.task) {
             self.report(delivery.round, Report::Evaluated { first, count, correct, loss_sum });
         }
         self.spare = delivery;
@@ -77,8 +74,6 @@ impl WorkerCore {
 
 /// The first tensor with a value that is not finite.
 fn not_finite<'a>(layout: &'a Layout, values: &[f32]) -> Option<&'a str> {
-    let bad = |tensor: &&crate::flat::Tensor| {
-        values[tensor.values.clone()].iter().any(|x| !x.is_finite())
-    };
+    let bad = |tensor: &&Tensor| values[tensor.values.clone()].iter().any(|x| !x.is_finite());
     layout.tensors().iter().find(bad).map(|tensor| tensor.name.as_str())
 }

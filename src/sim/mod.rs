@@ -1,0 +1,141 @@
+//! Server and workers in one process on a virtual clock, over emulated links: the same cores as over the network, and the
+//! same run, to the bit, for the same seed.
+
+mod host;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use self::host::Host;
+use crate::event::Stamped;
+use crate::link::{Link, NetPlan, NetSpec};
+use crate::ps::server::{Outcome, ServerCore};
+use crate::train::Processor;
+use crate::units::Instant;
+
+/// How long a worker's jobs seem to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ComputeTime {
+    /// On average.
+    pub mean: Duration,
+    /// At most so much more or less, evenly spread.
+    pub spread: Duration,
+}
+
+/// Datagrams that a simulated receive buffer holds.
+pub const CAPACITY: u16 = 512;
+/// One-way delay of a link that nothing is said about: a quiet local network.
+const DELAY_DEFAULT: &str = "delay=50us rate=10gbit";
+
+/// A server, its workers, and the links between them.
+pub struct World {
+    now: Instant,
+    server: ServerCore,
+    hosts: Vec<Host>,
+    buf: Vec<u8>,
+}
+
+impl World {
+    /// A world at time zero. Each worker has a link of its own, in each direction.
+    ///
+    /// # Panics
+    /// If the built-in description of a quiet network cannot be read.
+    #[must_use]
+    pub fn new(
+        server: ServerCore,
+        processors: Vec<Processor>,
+        net: &NetPlan,
+        compute: ComputeTime,
+        seed: u64,
+    ) -> Self {
+        let quiet: NetSpec = DELAY_DEFAULT.parse().expect("a valid description");
+        let hosts = (0..).zip(processors).map(|(index, processor)| {
+            let number = index + 1;
+            let given = net.for_worker(number);
+            let spec = if given.is_clear() { &quiet } else { given };
+            let up = Link::new(spec, seed, "up", number.into());
+            let down = Link::new(spec, seed, "down", number.into());
+            Host::new(number, processor, up, down, compute, seed)
+        });
+        Self { now: Instant::ZERO, server, hosts: hosts.collect(), buf: Vec::new() }
+    }
+
+    /// Runs until the run is over or `limit` of virtual time has passed, and tells what happens on the way. `false` from
+    /// `observe` ends it.
+    pub fn run(
+        &mut self,
+        limit: Duration,
+        mut observe: impl FnMut(&Stamped, &ServerCore) -> bool,
+    ) -> Option<Outcome> {
+        let end = Instant::ZERO + limit;
+        let mut server_next = self.now;
+        loop {
+            for host in &mut self.hosts {
+                if host.next() <= self.now {
+                    host.step(self.now);
+                }
+                while host.poll_up(self.now, &mut self.buf) {
+                    self.server.handle_datagram(self.now, address(host.number()), &self.buf);
+                    server_next = self.now;
+                }
+            }
+            if server_next <= self.now {
+                self.server.handle_timeout(self.now);
+                while let Some(to) = self.server.poll_transmit(self.now, &mut self.buf) {
+                    if let Some(host) =
+                        number_at(to).and_then(|i| self.hosts.get_mut(usize::from(i) - 1))
+                    {
+                        host.send_down(self.now, &self.buf);
+                    }
+                }
+                while let Some(stamped) = self.server.poll_event() {
+                    if !observe(&stamped, &self.server) {
+                        self.server.stop("the observer wants no more");
+                    }
+                }
+                server_next = self.server.poll_timeout().map_or(Instant::MAX, |(at, _)| at);
+            }
+            if let Some(outcome) = self.server.outcome() {
+                return Some(outcome.clone());
+            }
+            let next =
+                self.hosts.iter().map(Host::next).min().unwrap_or(Instant::MAX).min(server_next);
+            if next > end {
+                return None;
+            }
+            self.now = self.now.max(next);
+        }
+    }
+
+    /// The server.
+    #[must_use]
+    pub const fn server(&self) -> &ServerCore {
+        &self.server
+    }
+
+    /// The virtual time.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Takes a worker (counted from 1) off the network for good, as if its host had lost power.
+    pub fn kill(&mut self, number: u16) {
+        self.hosts[usize::from(number) - 1].kill();
+    }
+}
+
+/// The address that a simulated worker has.
+fn address(number: u16) -> SocketAddr {
+    let [high, low] = number.to_be_bytes();
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, high, low)), 1)
+}
+
+fn number_at(address: SocketAddr) -> Option<u16> {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            Some(u16::from_be_bytes([ip.octets()[2], ip.octets()[3]])).filter(|&n| n > 0)
+        }
+        IpAddr::V6(_) => None,
+    }
+}
