@@ -2,6 +2,8 @@
 //! same run, to the bit, for the same seed.
 
 mod host;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

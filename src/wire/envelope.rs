@@ -6,7 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::Reject;
 use crate::ids::{PacketNumber, SessionId};
 
-/// Version of the protocol; the first two bytes of a datagram keep their meaning in every version.
+/// Version of the protocol. In every version, the first two bytes of a greeting and its answer, and the checksum at
+/// their end, keep their place and meaning.
 pub const VERSION: u8 = 1;
 
 const MAGIC: u8 = b'M';
@@ -75,8 +76,7 @@ pub fn open(datagram: &[u8]) -> Result<(Header, &[u8]), Reject> {
         return Err(Reject::Length);
     }
     match datagram {
-        [MAGIC, VERSION, ..] => {}
-        [MAGIC, _, ..] => return Err(Reject::Version),
+        [MAGIC, ..] => {}
         [] => return Err(Reject::Length),
         _ => return Err(Reject::Foreign),
     }
@@ -84,6 +84,10 @@ pub fn open(datagram: &[u8]) -> Result<(Header, &[u8]), Reject> {
     let (header, body) = RawHeader::ref_from_prefix(sealed).map_err(|_| Reject::Length)?;
     if crc32fast::hash(sealed) != checksum.get() {
         return Err(Reject::Checksum);
+    }
+    // Only now: a damaged byte is not another version.
+    if header.version != VERSION {
+        return Err(Reject::Version);
     }
     let session = SessionId(header.session.get());
     Ok((Header { session, number: PacketNumber(header.number.get()) }, body))
@@ -124,7 +128,11 @@ mod tests {
             assert!(open(&good[..len]).is_err(), "length {len}");
         }
         assert_eq!(open(&vec![b'M'; 1393]), Err(Reject::Length));
-        assert_eq!(open(b"Mz"), Err(Reject::Version));
+        let mut newer = good.clone();
+        newer.truncate(good.len() - 4);
+        newer[1] = VERSION + 1;
+        seal(&mut newer);
+        assert_eq!(open(&newer), Err(Reject::Version));
         assert_eq!(open(b"GET / HTTP/1.1"), Err(Reject::Foreign));
     }
 }

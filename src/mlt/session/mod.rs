@@ -222,6 +222,11 @@ impl Session {
         self.rtt.sample(sample, Duration::ZERO);
     }
 
+    /// Takes in that the peer still greets: it lives, but has not heard the answer.
+    pub const fn handle_hello(&mut self, now: Instant) {
+        self.last_heard = now;
+    }
+
     /// Begins to send a transfer; an earlier one of its kind is superseded.
     pub fn send(&mut self, outbound: Outbound) {
         let kind = outbound.id().kind;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{Outcome, Phase, ServerCore};
 use crate::event::{Event, WorkerJoined, WorkerLeft};
 use crate::flat::{Encoded, Layout};
-use crate::ids::{BlockIndex, SessionId, WorkerId};
+use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
 use crate::mlt::{Admission, Close, Outbound, Owner, Role, Session, SessionEvent};
 use crate::ps::average::Average;
 use crate::ps::member::{Member, Stage};
@@ -70,7 +70,14 @@ impl ServerCore {
         if let Message::Hello(hello) = message {
             return self.handle_hello(now, from, header.session, hello);
         }
-        let id = *self.sessions.get(&header.session).ok_or(Reject::Session)?;
+        let Some(&id) = self.sessions.get(&header.session) else {
+            // A worker of a server before this one, or one that was dropped: not longer than what it sent.
+            if !matches!(message, Message::Bye(_)) {
+                let bye = Bye::new(ByeCode::Dropped, "");
+                self.reply(from, header.session, Message::Bye(bye));
+            }
+            return Err(Reject::Session);
+        };
         let member = self.members.get_mut(&id).ok_or(Reject::Session)?;
         let rank = match &self.phase {
             Phase::Training(training) => training.rank(id),
@@ -116,6 +123,9 @@ impl ServerCore {
             worker = Some(self.admit(now, from, session));
         }
         let worker = worker.filter(|_| proven);
+        if let Some(member) = worker.and_then(|id| self.members.get_mut(&id)) {
+            member.session.handle_hello(now);
+        }
         let welcome = Welcome { cookie, incarnation: self.incarnation, worker };
         self.reply(from, session, Message::Welcome(welcome));
         if proven || hello.cookie == 0 { Ok(()) } else { Err(Reject::Cookie) }
@@ -139,7 +149,7 @@ impl ServerCore {
         self.next_worker += 1;
         let credit = (self.capacity / self.config.workers.max(1)).clamp(4, 256);
         let mut peer = Session::new(session, Role::Server, credit, now);
-        let plan = TransferId { kind: TransferKind::Plan, round: crate::ids::Round(1) };
+        let plan = TransferId { kind: TransferKind::Plan, round: Round(0) };
         peer.send(Outbound::blob(plan, self.config.plan.as_bytes().to_vec()));
         let member = Member::new(id, peer, from, self.layout.blocks(), now);
         self.members.insert(id, member);

@@ -72,6 +72,10 @@ impl WorkerCore {
             ByeCode::Finished => self.end(End::Finished),
             ByeCode::Refused | ByeCode::Data => self.end(End::Refused(text)),
             ByeCode::Stopping => self.end(End::Stopped(text)),
+            ByeCode::Dropped if self.worker.is_none() => {}
+            ByeCode::Dropped if text.is_empty() => {
+                self.greet_again(now, "the server does not know us")
+            }
             ByeCode::Dropped => self.greet_again(now, &format!("the server dropped us: {text}")),
             ByeCode::Leaving | ByeCode::NonFinite => {}
         }

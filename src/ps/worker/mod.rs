@@ -31,9 +31,9 @@ use crate::wire::{
 /// Time between the first greetings; doubled with each, up to [`HELLO_MAX`].
 const HELLO_FIRST: Duration = Duration::from_millis(50);
 /// Longest time between greetings.
-const HELLO_MAX: Duration = Duration::from_secs(1);
-/// A server that says nothing for so long is greeted anew.
-const SERVER_SILENCE: Duration = Duration::from_secs(3);
+const HELLO_MAX: Duration = Duration::from_millis(250);
+/// A server that says nothing for so long is greeted anew. One that was restarted says at once that it does not know us.
+const SERVER_SILENCE: Duration = Duration::from_secs(10);
 
 /// What is to be computed; the buffers come back with the answer and are used again.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,315 @@
+//! The cores against every kind of weather.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::codec::Codec;
+use crate::event::{Event, PushClosed};
+use crate::flat::Layout;
+use crate::ps::config::ServerConfig;
+use crate::ps::missing::Missing;
+use crate::ps::optimizer::{ScheduleConfig, ScheduleKind, SgdConfig};
+use crate::ps::policy::PolicyConfig;
+use crate::ps::worker::Setup;
+use crate::rng;
+use crate::train::{Prepared, Synthetic};
+use crate::units::Tolerance;
+
+#[derive(Clone)]
+struct Case {
+    workers: u16,
+    rounds: u32,
+    values: usize,
+    tolerance: &'static str,
+    pull_tolerance: &'static str,
+    codec: Codec,
+    missing: Missing,
+    net: String,
+    seed: u64,
+    clr: bool,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            workers: 3,
+            rounds: 20,
+            values: 20_000,
+            tolerance: "0",
+            pull_tolerance: "0",
+            codec: Codec::Raw,
+            missing: Missing::Feedback,
+            net: String::new(),
+            seed: 1,
+            clr: false,
+        }
+    }
+}
+
+struct Run {
+    outcome: Option<Outcome>,
+    digest: String,
+    events: Vec<Stamped>,
+    world: World,
+}
+
+impl Case {
+    fn world(&self) -> World {
+        let layout = Arc::new(
+            Layout::new([("a".into(), vec![self.values]), ("b".into(), vec![10])]).unwrap(),
+        );
+        let tolerance: Tolerance = self.tolerance.parse().unwrap();
+        let policy = if self.clr {
+            PolicyConfig::Clr { tolerance, freq: 5, eta: 0.5 }
+        } else {
+            PolicyConfig::Static { tolerance }
+        };
+        let config = ServerConfig {
+            plan: "the plan".into(),
+            workers: self.workers,
+            rounds: self.rounds,
+            batch: 10,
+            train_len: 100,
+            test_len: 7,
+            slots: 1,
+            eval_every: 5,
+            missing: self.missing,
+            codec: self.codec,
+            pull_tolerance: self.pull_tolerance.parse().unwrap(),
+            policy,
+            sgd: SgdConfig { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+            schedule: ScheduleConfig {
+                lr: 0.1,
+                kind: ScheduleKind::MultiStep { milestones: vec![15], gamma: 0.1 },
+            },
+            worker_timeout: Duration::from_secs(5),
+            compute_timeout: Duration::from_secs(60),
+        };
+        let values = layout.values();
+        let server = ServerCore::new(
+            config,
+            layout.clone(),
+            vec![0.0; values],
+            CAPACITY,
+            self.seed,
+            Instant::ZERO,
+        );
+        let feedback = self.missing == Missing::Feedback;
+        let processor = || {
+            let setup = Setup { layout: layout.clone(), feedback, train_len: 100, test_len: 7 };
+            Processor::new(Box::new(move |plan: &str| {
+                assert_eq!(plan, "the plan");
+                Ok(Prepared { setup: setup.clone(), compute: Box::new(Synthetic) })
+            }))
+        };
+        let processors = (0..self.workers).map(|_| processor()).collect();
+        let compute =
+            ComputeTime { mean: Duration::from_millis(5), spread: Duration::from_millis(1) };
+        World::new(server, processors, &self.net.parse().unwrap(), compute, self.seed)
+    }
+
+    fn run(&self) -> Run {
+        let mut world = self.world();
+        let mut events = Vec::new();
+        let outcome = world.run(Duration::from_secs(3600), |stamped, _| {
+            events.push(stamped.clone());
+            true
+        });
+        Run { outcome, digest: digest(&world), events, world }
+    }
+}
+
+fn digest(world: &World) -> String {
+    let bytes: Vec<u8> = world.server().parameters().iter().flat_map(|x| x.to_le_bytes()).collect();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn closed(run: &Run) -> impl Iterator<Item = &PushClosed> {
+    run.events.iter().filter_map(|stamped| match &stamped.event {
+        Event::PushClosed(closed) => Some(closed),
+        _ => None,
+    })
+}
+
+/// What must hold in any run: nothing is lost from the books, and no more is forgiven than was allowed.
+fn check_books(case: &Case, run: &Run, what: &str) {
+    let tolerance: Tolerance = case.tolerance.parse().unwrap();
+    let mut forgiven = vec![0u64; 100];
+    let mut allowed = forgiven.clone();
+    let mut now = (Tolerance::ZERO, false);
+    for stamped in &run.events {
+        match &stamped.event {
+            Event::RoundStarted(started) => {
+                now = (started.tolerance, started.critical);
+                assert!(!started.critical || started.tolerance == Tolerance::ZERO, "{what}");
+                for worker in &started.workers {
+                    allowed[usize::from(worker.0)] += u64::from(now.0.parts()) * 65;
+                }
+            }
+            Event::PushClosed(c) => {
+                assert_eq!(c.owed, c.received + c.forgiven + c.late + c.gone, "{what}: {c:?}");
+                let worker = usize::from(c.worker.0);
+                forgiven[worker] += u64::from(c.forgiven) * 10_000;
+                assert!(forgiven[worker] <= allowed[worker], "{what}: {c:?}");
+                if now.0 == Tolerance::ZERO {
+                    assert_eq!((c.forgiven, c.late), (0, 0), "{what}: {c:?}");
+                }
+                assert!(now.0 <= tolerance, "{what}");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_quiet_network_loses_nothing_and_repeats_to_the_bit() {
+    let case = Case::default();
+    let (one, two) = (case.run(), case.run());
+    assert_eq!(one.outcome, Some(Outcome::Finished));
+    assert_eq!(one.digest, two.digest);
+    assert_eq!(one.events, two.events);
+    assert_eq!(closed(&one).count(), 60);
+    assert!(closed(&one).all(|c| c.received == c.owed && c.repaired == 0));
+    let evaluated = one.events.iter().filter(|s| matches!(s.event, Event::Evaluated(_))).count();
+    assert_eq!(evaluated, 4, "every five rounds");
+    let other = Case { seed: 2, ..case }.run();
+    assert_eq!(one.digest, other.digest, "the network's luck does not change what is computed");
+}
+
+#[test]
+fn at_tolerance_zero_no_weather_changes_the_result() {
+    let calm = Case { rounds: 6, values: 6000, ..Case::default() };
+    let expected = calm.run().digest;
+    let weathers = [
+        "loss=5%",
+        "loss=40%",
+        "burst=0.05/0.2",
+        "dup=20% reorder=20%/3ms",
+        "corrupt=10% loss=5%",
+        "rate=20mbit queue=20KiB delay=5ms",
+        "loss=20% dup=5% reorder=5% corrupt=2% delay=2ms jitter=1ms; 2:loss=60%",
+    ];
+    for (seed, net) in (0..70).zip(weathers.iter().cycle()) {
+        let case = Case { net: (*net).to_owned(), seed, ..calm.clone() };
+        let run = case.run();
+        assert_eq!(run.outcome, Some(Outcome::Finished), "{net} seed {seed}");
+        assert_eq!(run.digest, expected, "{net} seed {seed}");
+        check_books(&case, &run, &format!("{net} seed {seed}"));
+    }
+}
+
+#[test]
+fn within_any_tolerance_the_books_balance() {
+    for seed in 0..90 {
+        let case = Case {
+            tolerance: ["2%", "10%", "40%"][seed as usize % 3],
+            pull_tolerance: ["0", "5%"][seed as usize % 2],
+            missing: [Missing::Feedback, Missing::Zero, Missing::Mean][seed as usize / 3 % 3],
+            codec: Codec::ALL[seed as usize / 9 % 3],
+            net: [
+                "loss=1%",
+                "loss=5%",
+                "loss=20%",
+                "burst=0.02/0.1 loss=1%",
+                "loss=30%; 1:loss=80%",
+            ][seed as usize % 5]
+                .to_owned(),
+            clr: seed % 4 == 0,
+            seed,
+            ..Case::default()
+        };
+        let run = case.run();
+        assert_eq!(run.outcome, Some(Outcome::Finished), "seed {seed}");
+        check_books(&case, &run, &format!("seed {seed}"));
+        assert_eq!(closed(&run).count(), 60, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_tolerance_is_used_under_loss_and_only_then() {
+    let forgiven = |net: &str| -> u32 {
+        let case = Case { tolerance: "10%", net: net.to_owned(), rounds: 40, ..Case::default() };
+        closed(&case.run()).map(|c| c.forgiven).sum()
+    };
+    assert_eq!(forgiven(""), 0, "a healthy network must not lose what it is allowed to");
+    assert!(forgiven("loss=5%") > 100);
+}
+
+#[test]
+fn a_dead_worker_is_dropped_and_the_round_goes_on() {
+    let case = Case { rounds: 50, ..Case::default() };
+    let mut world = case.world();
+    let mut rounds = 0;
+    let mut left = Vec::new();
+    let observe = |rounds: &mut u32, stamped: &Stamped| match &stamped.event {
+        Event::RoundEnded(_) => *rounds += 1,
+        Event::WorkerLeft(gone) if gone.reason != "the run is over" => left.push(gone.clone()),
+        _ => {}
+    };
+    let mut observe = observe;
+    world.run(Duration::from_millis(200), |stamped, _| {
+        observe(&mut rounds, stamped);
+        true
+    });
+    assert!(rounds > 3);
+    world.kill(2);
+    let outcome = world.run(Duration::from_secs(60), |stamped, _| {
+        observe(&mut rounds, stamped);
+        true
+    });
+    assert_eq!((outcome, rounds), (Some(Outcome::Finished), 50));
+    assert_eq!(left.len(), 1);
+    assert!(left[0].reason.starts_with("nothing was heard of it for 5.0 s"), "{:?}", left[0]);
+}
+
+#[test]
+fn a_partition_heals() {
+    let case = Case { rounds: 60, net: "2:partition=100ms..8s".to_owned(), ..Case::default() };
+    let run = case.run();
+    assert_eq!(run.outcome, Some(Outcome::Finished));
+    let joined: Vec<u16> = run
+        .events
+        .iter()
+        .filter_map(|s| if let Event::WorkerJoined(j) = &s.event { Some(j.worker.0) } else { None })
+        .collect();
+    assert!(joined.len() >= 3, "{joined:?}");
+    check_books(&case, &run, "partition");
+}
+
+#[test]
+fn hostile_datagrams_are_counted_and_change_nothing() {
+    let expected = Case::default().run().digest;
+    for seed in 0..30 {
+        let mut rng = rng::stream(seed, "hostile", 0);
+        let mut world = Case::default().world();
+        let mut captured: Vec<Vec<u8>> = Vec::new();
+        let stranger = "192.0.2.1:99".parse().unwrap();
+        let mut rounds = 0;
+        while world.server().outcome().is_none() && rounds < 100_000 {
+            rounds += 1;
+            world.run(world.now() - Instant::ZERO, |_, _| true);
+            let mut junk = vec![0; rng::below(&mut rng, 1500) as usize];
+            rand_chacha::rand_core::RngCore::fill_bytes(&mut rng, &mut junk);
+            if let Some(old) = captured.get(rng::below(&mut rng, 50) as usize) {
+                junk = old.clone();
+                if rounds % 2 == 0 && !junk.is_empty() {
+                    let at = rng::below(&mut rng, junk.len() as u64) as usize;
+                    junk[at] ^= 1 << (rounds % 8);
+                }
+            }
+            if captured.len() < 50 {
+                captured.push(world.buf.clone());
+            }
+            let now = world.now;
+            world.server.handle_datagram(now, stranger, &junk);
+            let next = world.hosts.iter().map(Host::next).min().unwrap();
+            let timer = world.server.poll_timeout().map_or(Instant::MAX, |(at, _)| at);
+            world.now = world.now.max(next.min(timer));
+        }
+        assert_eq!(world.server().outcome(), Some(&Outcome::Finished), "seed {seed}");
+        assert_eq!(digest(&world), expected, "seed {seed}");
+        assert!(world.server().rejects().total() > 100, "seed {seed}");
+    }
+}
