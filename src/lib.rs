@@ -8,6 +8,7 @@ pub mod event;
 pub mod flat;
 pub mod ids;
 pub mod named;
+pub mod plan;
 pub mod ps;
 pub mod rng;
 pub mod units;
