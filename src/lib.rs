@@ -3,6 +3,7 @@
 //! Layers are folders and imports only point down; `docs/ARCHITECTURE.md` has the map, `tests/tidy.rs` holds it.
 
 pub mod bitmap;
+pub mod cli;
 pub mod codec;
 pub mod event;
 pub mod flat;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::error::PlanError;
 use super::schedule::Schedule;
 use super::source::{Document, Entry, known};
-use super::{Compute, Length, Load, Plan, Training};
+use super::{Length, Load, Plan, Training};
 use crate::codec::Codec;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::SgdConfig;
@@ -155,7 +155,7 @@ impl Typed<'_> {
         let range = Duration::from_millis(1)..=Duration::from_secs(86_400);
         let read = |text: &str| parse_duration(text).ok().filter(|value| range.contains(value));
         let value = self.read(key, "a duration from `1ms` to `86400s`, such as `5s`", read)?;
-        Ok(value.unwrap_or(Duration::from_secs(default_s)))
+        Ok(value.unwrap_or_else(|| Duration::from_secs(default_s)))
     }
 
     /// The text of a key that another module owns, as that module likes it.
