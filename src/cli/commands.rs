@@ -11,10 +11,6 @@ use crate::units::parse_duration;
 /// A command.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, once; argh cannot describe boxed commands"
-)]
 pub enum Command {
     /// Hold the parameters and wait for workers.
     Server(Server),

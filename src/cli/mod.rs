@@ -44,7 +44,7 @@ struct CommandLine {
 #[derive(Debug)]
 pub enum Parsed {
     /// To run a command.
-    Run(Command),
+    Run(Box<Command>),
     /// To be told how.
     Help(String),
 }
@@ -75,7 +75,7 @@ pub fn parse(arguments: &[String]) -> Result<Parsed, UsageError> {
         Some(_) => {}
     }
     match CommandLine::from_args(&[PROGRAM], &words) {
-        Ok(line) => Ok(Parsed::Run(line.command)),
+        Ok(line) => Ok(Parsed::Run(Box::new(line.command))),
         Err(early) if early.status.is_ok() => Ok(Parsed::Help(early.output)),
         Err(early) => Err(usage_error(early.output.trim_end(), &words)),
     }

@@ -7,6 +7,13 @@ fn typed(line: &str) -> Result<Parsed, UsageError> {
     parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
 }
 
+fn command(line: &str) -> Command {
+    match typed(line) {
+        Ok(Parsed::Run(command)) => *command,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
 fn help(line: &str) -> String {
     match typed(line) {
         Ok(Parsed::Help(text)) => text,
@@ -37,7 +44,7 @@ fn help_is_pinned() {
 #[test]
 fn nothing_typed_is_a_call_for_help() {
     assert_eq!(help(""), help("--help"));
-    assert!(matches!(typed("--version"), Ok(Parsed::Run(Command::Version(_)))));
+    assert!(matches!(command("--version"), Command::Version(_)));
 }
 
 #[test]
@@ -54,7 +61,7 @@ fn every_key_of_a_plan_is_a_flag() {
 #[test]
 fn flags_become_entries() {
     let line = "train --data-dir=../data --lr 0.1 --net loss=5% --net=2:loss=90% --json";
-    let Ok(Parsed::Run(Command::Train(train))) = typed(line) else { panic!("not a command") };
+    let Command::Train(train) = command(line) else { panic!("not training") };
     let entries: Vec<String> = train.entries().unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(entries, ["--data-dir ../data", "--lr 0.1", "--net \"loss=5%; 2:loss=90%\""]);
     assert!(train.json && train.plan.is_none());
