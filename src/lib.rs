@@ -11,5 +11,6 @@ pub mod ids;
 pub mod named;
 pub mod plan;
 pub mod ps;
+pub mod report;
 pub mod rng;
 pub mod units;
