@@ -6,6 +6,7 @@ pub mod bitmap;
 pub mod cli;
 pub mod codec;
 pub mod event;
+pub mod experiment;
 pub mod flat;
 pub mod ids;
 pub mod named;

@@ -5,7 +5,9 @@ use std::fmt;
 use std::process::ExitCode;
 
 use super::{BindError, UsageError};
+use crate::experiment::ExperimentError;
 use crate::plan::PlanError;
+use crate::report::ReportError;
 
 /// How a command ended, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,4 +77,25 @@ means! {
     UsageError => Usage,
     BindError => Usage,
     PlanError => Usage,
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        let exit = match error {
+            ReportError::Taken(_) => Exit::Usage,
+            ReportError::Write { .. } => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<ExperimentError> for Failure {
+    fn from(error: ExperimentError) -> Self {
+        let exit = match error {
+            ExperimentError::Plan(_) | ExperimentError::TooMany { .. } => Exit::Usage,
+            ExperimentError::Interrupted => Exit::Interrupted,
+            ExperimentError::Write { .. } => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
 }

@@ -25,6 +25,7 @@ pub use nearest::nearest;
 pub use resolve::{RecipeDefaults, Words};
 pub use schedule::Schedule;
 pub use server::DataSize;
+pub(crate) use source::unknown;
 pub use source::{Choice, Document, Entry, Origin, overlay};
 
 use crate::codec::Codec;

@@ -7,7 +7,7 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .into_iter()
         .map(|word| (edits(typed, word), word))
         .filter(|&(edits, word)| 2 * edits <= word.chars().count().max(typed.chars().count()))
-        .min_by_key(|&(edits, _)| edits)
+        .min_by_key(|&(edits, word)| (edits, word.len().abs_diff(typed.len())))
         .map(|(_, word)| word)
 }
 

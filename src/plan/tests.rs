@@ -208,9 +208,9 @@ fn canonical_text_parses_back_to_an_equal_plan() {
 }
 
 #[test]
-fn lines_are_keys_in_their_order() {
+fn texts_are_keys_in_their_order() {
     for seed in 0..100 {
-        let lines = plan(&random(seed)).unwrap().lines();
+        let lines = plan(&random(seed)).unwrap().texts();
         let places: Vec<_> =
             lines.iter().map(|(key, _)| KEYS.iter().position(|known| known == key)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{lines:?}");

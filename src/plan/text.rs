@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use toml::Value;
 
 use super::{Length, Load, Plan};
 use crate::ps::policy::PolicyConfig;
@@ -14,14 +15,15 @@ impl Plan {
     /// The whole plan as TOML: parses back to an equal plan.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        self.lines().iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+        toml(&self.values())
     }
 
     /// What the workers get: the plan without what holds for this machine only.
     #[must_use]
     pub fn shared_text(&self) -> String {
-        let shared = self.lines().into_iter().filter(|(key, _)| !LOCAL_KEYS.contains(key));
-        shared.map(|(key, value)| format!("{key} = {value}\n")).collect()
+        let mut values = self.values();
+        values.retain(|(key, _)| !LOCAL_KEYS.contains(key));
+        toml(&values)
     }
 
     /// SHA-256 of the shared text in hexadecimal: equal digests, equal results.
@@ -31,71 +33,94 @@ impl Plan {
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Keys and values as TOML, in the order of [`KEYS`](super::KEYS).
-    pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
-        let mut lines = Vec::new();
-        let mut line = |key, value| lines.push((key, value));
-        if let Some(name) = &self.name {
-            line("name", quoted(name));
-        }
-        line("data-dir", quoted(&self.data_dir.to_string_lossy()));
-        match &self.load {
-            Load::Training(training) => {
-                line("model", quoted(&training.model));
-                line("dataset", quoted(&training.dataset));
-                line("shards", quoted(&training.shards));
-                line("augment", quoted(&training.augment));
-                line("batch", training.batch.to_string());
-                match training.length {
-                    Length::Epochs(epochs) => line("epochs", epochs.to_string()),
-                    Length::Rounds(rounds) => line("rounds", rounds.to_string()),
-                }
-                line("eval-every", training.eval_every.to_string());
-            }
-            Load::Synthetic { bytes, rounds } => {
-                line("rounds", rounds.to_string());
-                line("bytes", bytes.to_string());
-            }
-        }
-        lines.extend(self.common());
-        lines
+    /// Keys and their values as they would be typed, in the order of [`KEYS`](super::KEYS).
+    #[must_use]
+    pub fn texts(&self) -> Vec<(&'static str, String)> {
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        self.values().into_iter().map(|(key, value)| (key, text(value))).collect()
     }
 
-    /// What any load has.
-    fn common(&self) -> Vec<(&'static str, String)> {
-        let mut lines = vec![
-            ("workers", self.workers.to_string()),
-            ("lr", format!("{:?}", self.lr)),
-            ("schedule", quoted(&self.schedule.to_string())),
-            ("momentum", format!("{:?}", self.sgd.momentum)),
-            ("nesterov", self.sgd.nesterov.to_string()),
-            ("weight-decay", format!("{:?}", self.sgd.weight_decay)),
-            ("seed", self.seed.to_string()),
-            ("codec", quoted(&self.codec.to_string())),
-            ("missing", quoted(&self.missing.to_string())),
-        ];
-        let (tolerance, policy) = match self.policy {
-            PolicyConfig::Static { tolerance } => (tolerance, "static"),
-            PolicyConfig::Clr { tolerance, .. } => (tolerance, "clr"),
-        };
-        lines.push(("tolerance", quoted(&tolerance.to_string())));
-        lines.push(("pull-tolerance", quoted(&self.pull_tolerance.to_string())));
-        lines.push(("policy", quoted(policy)));
-        if let PolicyConfig::Clr { freq, eta, .. } = self.policy {
-            lines.push(("clr-freq", freq.to_string()));
-            lines.push(("clr-eta", format!("{eta:?}")));
+    fn values(&self) -> Vec<(&'static str, Value)> {
+        let mut values = Vec::new();
+        let mut set = |key, value| values.push((key, value));
+        if let Some(name) = &self.name {
+            set("name", name.as_str().into());
         }
-        lines.push(("net", quoted(&self.net)));
-        lines.push(("compute", quoted(&self.compute.to_string())));
-        lines.push(("worker-timeout", quoted(&duration(self.worker_timeout))));
-        lines.push(("compute-timeout", quoted(&duration(self.compute_timeout))));
-        lines
+        set("data-dir", self.data_dir.to_string_lossy().into_owned().into());
+        match &self.load {
+            Load::Training(training) => {
+                set("model", training.model.as_str().into());
+                set("dataset", training.dataset.as_str().into());
+                set("shards", training.shards.as_str().into());
+                set("augment", training.augment.as_str().into());
+                set("batch", training.batch.into());
+                match training.length {
+                    Length::Epochs(epochs) => set("epochs", epochs.into()),
+                    Length::Rounds(rounds) => set("rounds", rounds.into()),
+                }
+                set("eval-every", training.eval_every.into());
+            }
+            Load::Synthetic { bytes, rounds } => {
+                set("rounds", (*rounds).into());
+                set("bytes", whole(*bytes));
+            }
+        }
+        values.extend(self.optimizer());
+        values.extend(self.exchange());
+        values
+    }
+
+    fn optimizer(&self) -> [(&'static str, Value); 6] {
+        [
+            ("workers", i64::from(self.workers).into()),
+            ("lr", self.lr.into()),
+            ("schedule", self.schedule.to_string().into()),
+            ("momentum", real(self.sgd.momentum)),
+            ("nesterov", self.sgd.nesterov.into()),
+            ("weight-decay", real(self.sgd.weight_decay)),
+        ]
+    }
+
+    fn exchange(&self) -> Vec<(&'static str, Value)> {
+        let (policy, tolerance) = match &self.policy {
+            PolicyConfig::Static { tolerance } => ("static", tolerance),
+            PolicyConfig::Clr { tolerance, .. } => ("clr", tolerance),
+        };
+        let mut values = vec![
+            ("seed", whole(self.seed)),
+            ("codec", self.codec.to_string().into()),
+            ("missing", self.missing.to_string().into()),
+            ("tolerance", tolerance.to_string().into()),
+            ("pull-tolerance", self.pull_tolerance.to_string().into()),
+            ("policy", policy.into()),
+        ];
+        if let PolicyConfig::Clr { freq, eta, .. } = self.policy {
+            values.push(("clr-freq", freq.into()));
+            values.push(("clr-eta", eta.into()));
+        }
+        values.push(("net", self.net.as_str().into()));
+        values.push(("compute", self.compute.to_string().into()));
+        values.push(("worker-timeout", duration(self.worker_timeout).into()));
+        values.push(("compute-timeout", duration(self.compute_timeout).into()));
+        values
     }
 }
 
-/// A TOML string.
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+fn toml(values: &[(&'static str, Value)]) -> String {
+    values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+}
+
+/// A whole number; TOML's are signed, and the plan's ranges end below that.
+fn whole(number: u64) -> Value {
+    i64::try_from(number).unwrap_or(i64::MAX).into()
+}
+
+/// The shortest decimal that is this `f32`, which is not the one that is its `f64`.
+fn real(number: f32) -> Value {
+    number.to_string().parse::<f64>().unwrap_or_else(|_| f64::from(number)).into()
 }
 
 /// A duration in the largest unit that leaves no fraction, as `units::parse_duration` reads it.

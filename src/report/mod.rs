@@ -17,6 +17,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use folder::RunFolder;
+pub(crate) use progress::clock;
 pub use progress::{Progress, Style};
 pub use rows::RoundRows;
 pub use summary::{Evaluation, RoundMs, Summary};

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::tally::Tally;
 use crate::event::Evaluated;
 use crate::units::ByteSize;
 
 /// What a run came to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Accuracy of the last evaluation in `[0, 1]`; none if nothing was evaluated.
     pub accuracy: Option<f64>,
@@ -45,7 +45,7 @@ pub struct Summary {
 ///
 /// Percentiles are nearest-rank: the smallest duration that at least so many percent of the rounds do not exceed.
 /// With fewer than 100 rounds `p99` is the longest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundMs {
     /// Half of the rounds took no longer.
     pub p50: f64,
@@ -56,7 +56,7 @@ pub struct RoundMs {
 }
 
 /// One evaluation on the test set.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Rounds trained by then.
     pub round: u32,
@@ -64,8 +64,8 @@ pub struct Evaluation {
     pub epoch: f64,
     /// Share of examples classified correctly.
     pub accuracy: f64,
-    /// Mean cross-entropy.
-    pub loss: f64,
+    /// Mean cross-entropy; none where it is no finite number, which JSON cannot say.
+    pub loss: Option<f64>,
 }
 
 impl Summary {
@@ -104,7 +104,7 @@ impl From<&Evaluated> for Evaluation {
             round: evaluated.round.0,
             epoch: evaluated.epoch,
             accuracy: evaluated.correct as f64 / evaluated.total.max(1) as f64,
-            loss: evaluated.loss,
+            loss: Some(evaluated.loss).filter(|loss| loss.is_finite()),
         }
     }
 }
@@ -125,7 +125,8 @@ impl RoundMs {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(last) = self.evaluations.last() {
-            writeln!(f, "accuracy  {:.2}%, loss {:.4}", 100.0 * last.accuracy, last.loss)?;
+            let loss = last.loss.unwrap_or(f64::NAN);
+            writeln!(f, "accuracy  {:.2}%, loss {loss:.4}", 100.0 * last.accuracy)?;
         }
         let RoundMs { p50, p99, .. } = self.round_ms;
         let (rounds, seconds) = (self.rounds, self.seconds);

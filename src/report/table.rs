@@ -50,6 +50,7 @@ impl Cell {
 
     fn text(&self) -> String {
         match self {
+            Self::Text(text) if text.is_empty() => "-".to_owned(),
             Self::Text(text) => text.clone(),
             Self::Number { mean, sd: None, decimals } => format!("{mean:.decimals$}"),
             Self::Number { mean, sd: Some(sd), decimals } => {
