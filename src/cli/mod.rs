@@ -9,6 +9,8 @@ mod exit;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
+
 use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 
 pub use bind::{BindError, DEFAULT_BIND, bind_address};
@@ -55,6 +57,32 @@ pub enum Parsed {
 pub struct UsageError {
     message: String,
     help: String,
+}
+
+/// The arguments as text.
+///
+/// # Errors
+/// If one is not UTF-8.
+pub fn arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, UsageError> {
+    let text = |argument: OsString| {
+        argument.into_string().map_err(|argument| UsageError {
+            message: format!("{argument:?} is not UTF-8"),
+            help: format!("{PROGRAM} --help"),
+        })
+    };
+    arguments.into_iter().map(text).collect()
+}
+
+/// The command line that gives `arguments` to this program, to be pasted into a shell.
+#[must_use]
+pub fn command_line(arguments: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=%+,@".contains(c);
+    let quote = |argument: &String| match !argument.is_empty() && argument.chars().all(plain) {
+        true => argument.clone(),
+        false => format!("'{}'", argument.replace('\'', r"'\''")),
+    };
+    let words = std::iter::once(PROGRAM.to_owned()).chain(arguments.iter().map(quote));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Reads the arguments behind the program's name. `--key=value` is as good as `--key value`.

@@ -2,6 +2,7 @@
 //!
 //! A pure function of events and time: it returns text and leaves the writing to its caller.
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use super::tally::Tally;
@@ -12,6 +13,8 @@ use crate::units::{ByteSize, Instant};
 const REDRAW_EVERY: Duration = Duration::from_millis(100);
 /// A pipe gets a line at most so often (evaluations aside).
 const LINE_EVERY: Duration = Duration::from_secs(2);
+/// Columns of a terminal that does not say.
+const TERMINAL_WIDTH: usize = 80;
 /// Carriage return, and clear to the end of the line.
 const ERASE: &str = "\r\x1b[K";
 
@@ -25,6 +28,18 @@ pub enum Style {
     },
     /// A pipe or a file.
     Plain,
+}
+
+impl Style {
+    /// What standard error is. The width of a terminal is what `COLUMNS` says, else what every terminal has.
+    #[must_use]
+    pub fn of_stderr() -> Self {
+        let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
+        match io::stderr().is_terminal() {
+            true => Self::Terminal { width: columns().unwrap_or(TERMINAL_WIDTH) },
+            false => Self::Plain,
+        }
+    }
 }
 
 /// The progress of one run.
