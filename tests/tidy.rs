@@ -29,16 +29,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("async_signal", &["net"]),
     ("candle_core", &["model"]),
     ("candle_nn", &["model"]),
-    ("crc32fast", &["wire"]),
+    ("crc32fast", &["dataset", "wire"]),
     ("flate2", &["dataset"]),
     ("getrandom", &["net"]),
     ("half", &["codec", "simd"]),
     ("quinn_udp", &["net"]),
-    ("rand", &["rng"]),
-    ("rand_chacha", &["rng"]),
     ("smol", &["net"]),
     ("socket2", &["net"]),
-    ("toml", &["plan", "model"]),
+    ("toml", &["dataset", "model", "plan"]),
     ("zerocopy", &["wire"]),
 ];
 
