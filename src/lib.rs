@@ -3,16 +3,20 @@
 //! Layers are folders and imports only point down; `docs/ARCHITECTURE.md` has the map, `tests/tidy.rs` holds it.
 
 pub mod bitmap;
+pub mod cli;
 pub mod codec;
 pub mod dataset;
 pub mod event;
+pub mod experiment;
 pub mod flat;
 pub mod ids;
 pub mod link;
 pub mod mlt;
 pub mod named;
 pub mod nearest;
+pub mod plan;
 pub mod ps;
+pub mod report;
 pub mod rng;
 pub mod shape;
 pub mod sim;

@@ -1,0 +1,285 @@
+//! The commands and their flags.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use argh::{ArgsInfo, FromArgs};
+
+use crate::plan::{Document, Entry, PlanError, overlay};
+use crate::units::parse_duration;
+
+/// A command.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum Command {
+    /// Hold the parameters and wait for workers.
+    Server(Server),
+    /// Compute gradients for a server.
+    Worker(Worker),
+    /// Server and workers on this machine.
+    Train(Train),
+    /// Server and workers on a virtual clock.
+    Sim(Sim),
+    /// A matrix of runs.
+    Experiment(Experiment),
+    /// Data sets.
+    Data(Data),
+    /// Accuracy of a saved model.
+    Eval(Eval),
+    /// Versions and features.
+    Version(Version),
+}
+
+/// Defines a command whose flags are the keys of a plan and some of its own.
+macro_rules! plan_command {
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* }) => {
+        plan_command! {
+            @keys $(#[$meta])* $name { $($own)* }
+            /// name of the run folder (default: what runs, and a number)
+            name
+            /// folder that holds the data sets (default: data)
+            data_dir
+            /// model: fc, resnet8 or a recipe file (default: fc)
+            model
+            /// data set: optdigits, mnist, fashion-mnist, cifar-10, cifar-100 or idx:DIR (default: optdigits)
+            dataset
+            /// how data is dealt to workers: iid or dirichlet:ALPHA (default: iid)
+            shards
+            /// variation of training images: none, crop or crop+flip (default: none)
+            augment
+            /// training examples of one worker in one round (default: the model's)
+            batch
+            /// passes over the training data (default: 5)
+            epochs
+            /// rounds, instead of epochs
+            rounds
+            /// epochs between evaluations; 0: only at the end (default: 1)
+            eval_every
+            /// synthetic load of this size each way (such as 827k) instead of training
+            bytes
+            /// workers to wait for before the first round (default: 2)
+            workers
+            /// learning rate (default: the model's)
+            lr
+            /// its course, in epochs: constant, step:40,60:0.1, cosine or cosine:WARMUP (default: constant)
+            schedule
+            /// momentum (default: the model's)
+            momentum
+            /// true: Nesterov's momentum (default: false)
+            nesterov
+            /// weight decay (default: 0)
+            weight_decay
+            /// seed of all that is left to chance (default: 1)
+            seed
+            /// codec of pushes: raw, fp16 or bf16 (default: raw)
+            codec
+            /// filler for missing blocks: zero, mean or feedback (default: feedback)
+            missing
+            /// fraction of a push that may be missing, such as 2% (default: 0)
+            tolerance
+            /// fraction of a pull that may be missing (default: 0)
+            pull_tolerance
+            /// what drives the tolerance: static or clr (default: static)
+            policy
+            /// clr: rounds between checks (default: 10)
+            clr_freq
+            /// clr: relative change of the gradient's norm that is critical (default: 0.5)
+            clr_eta
+            /// simulation: time of a training step, such as 20ms+-2ms (default: 0ms)
+            compute
+            /// silence after which a worker is dropped (default: 5s)
+            worker_timeout
+            /// longest training step before a worker is dropped (default: 300s)
+            compute_timeout
+        }
+    };
+    (@keys $(#[$meta:meta])* $name:ident { $($own:tt)* } $($(#[$doc:meta])* $key:ident)*) => {
+        #[derive(FromArgs, ArgsInfo, Debug)]
+        $(#[$meta])*
+        pub struct $name {
+            /// plan file (TOML); flags replace its keys
+            #[argh(option)]
+            pub plan: Option<PathBuf>,
+            $($(#[$doc])* #[argh(option)] pub $key: Option<String>,)*
+            /// network conditions, such as "loss=5% delay=2ms" or "2:loss=90%"; may be repeated
+            #[argh(option)]
+            pub net: Vec<String>,
+            /// folder of the run folders (default: runs)
+            #[argh(option, default = "PathBuf::from(\"runs\")")]
+            pub runs: PathBuf,
+            /// end standard output with the result as one JSON object
+            #[argh(switch)]
+            pub json: bool,
+            $($own)*
+        }
+
+        impl $name {
+            /// The plan as it was typed: the flags laid over the plan file.
+            ///
+            /// # Errors
+            /// If the plan file cannot be read or has unknown keys.
+            pub fn entries(&self) -> Result<Vec<Entry>, PlanError> {
+                let keys = [$((stringify!($key), self.$key.as_deref())),*];
+                typed(self.plan.as_deref(), &keys, &self.net)
+            }
+        }
+    };
+}
+
+fn typed(
+    plan: Option<&Path>,
+    keys: &[(&str, Option<&str>)],
+    net: &[String],
+) -> Result<Vec<Entry>, PlanError> {
+    let file = plan.map(|path| Document::read(path)?.into_entries()).transpose()?;
+    let mut flags: Vec<Entry> = keys
+        .iter()
+        .filter_map(|(key, text)| Some(Entry::flag(&key.replace('_', "-"), (*text)?)))
+        .collect();
+    if !net.is_empty() {
+        flags.push(Entry::flag("net", &net.join("; ")));
+    }
+    overlay(file.unwrap_or_default(), flags)
+}
+
+plan_command! {
+    /// Hold the parameters and wait for workers; prints the line that starts one.
+    #[argh(subcommand, name = "server", usage = "[flags]")]
+    Server {
+        /// address to listen at (default: 127.0.0.1:4433)
+        #[argh(option)]
+        pub bind: Option<String>,
+        /// listen beyond this machine although workers need no key
+        #[argh(switch)]
+        pub insecure: bool,
+    }
+}
+
+plan_command! {
+    /// Train on this machine: a server and its worker processes.
+    #[argh(subcommand, name = "train", usage = "[flags]")]
+    Train {
+        /// address to listen at (default: 127.0.0.1 and any free port)
+        #[argh(option)]
+        pub bind: Option<String>,
+        /// listen beyond this machine although workers need no key
+        #[argh(switch)]
+        pub insecure: bool,
+    }
+}
+
+plan_command! {
+    /// Run server and workers in one process on a virtual clock; same seed, same files.
+    #[argh(subcommand, name = "sim", usage = "[flags]")]
+    Sim {}
+}
+
+/// Join a server and compute gradients; everything else comes from the server.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "worker", usage = "HOST:PORT [flags]")]
+pub struct Worker {
+    /// address of the server, HOST:PORT
+    #[argh(positional)]
+    pub address: String,
+    /// folder that holds the data sets (default: data)
+    #[argh(option, default = "PathBuf::from(\"data\")")]
+    pub data_dir: PathBuf,
+    /// how long to look for a server before leaving (default: 60s)
+    #[argh(option, default = "Duration::from_secs(60)", from_str_fn(time))]
+    pub give_up: Duration,
+}
+
+/// Run a matrix of plans: any key of PLAN.toml may be a list. Finished cells are not repeated.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "experiment", usage = "PLAN.toml [flags]")]
+pub struct Experiment {
+    /// the matrix
+    #[argh(positional)]
+    pub plan: PathBuf,
+    /// folder that holds the data sets (default: the plan's, else data)
+    #[argh(option)]
+    pub data_dir: Option<String>,
+    /// folder of the run folders (default: runs)
+    #[argh(option, default = "PathBuf::from(\"runs\")")]
+    pub runs: PathBuf,
+    /// end standard output with the table as one JSON object
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// List or verify data sets.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "data")]
+pub struct Data {
+    /// what to do
+    #[argh(subcommand)]
+    pub command: DataCommand,
+}
+
+/// What to do with data sets.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum DataCommand {
+    /// List them.
+    List(DataList),
+    /// Verify their files.
+    Verify(DataVerify),
+}
+
+/// List the data sets and say which are here.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "list")]
+pub struct DataList {
+    /// folder that holds the data sets (default: data)
+    #[argh(option, default = "PathBuf::from(\"data\")")]
+    pub data_dir: PathBuf,
+    /// end standard output with the list as one JSON object
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// Compare the files of data sets with their SHA-256.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "verify")]
+pub struct DataVerify {
+    /// data sets (default: all that are here)
+    #[argh(positional)]
+    pub datasets: Vec<String>,
+    /// folder that holds the data sets (default: data)
+    #[argh(option, default = "PathBuf::from(\"data\")")]
+    pub data_dir: PathBuf,
+    /// end standard output with the findings as one JSON object
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// Measure the accuracy of a checkpoint on the test set.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "eval", usage = "CHECKPOINT [flags]")]
+pub struct Eval {
+    /// the checkpoint (safetensors)
+    #[argh(positional)]
+    pub checkpoint: PathBuf,
+    /// data set (default: the one it was trained on)
+    #[argh(option)]
+    pub dataset: Option<String>,
+    /// folder that holds the data sets (default: data)
+    #[argh(option, default = "PathBuf::from(\"data\")")]
+    pub data_dir: PathBuf,
+    /// end standard output with the result as one JSON object
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// Print the version and the features of processor and sockets that are used.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "version")]
+pub struct Version {
+    /// print one JSON object
+    #[argh(switch)]
+    pub json: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}

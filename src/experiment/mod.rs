@@ -1,0 +1,185 @@
+//! Experiments: a matrix of plans, one run for each cell, one table in the end.
+//!
+//! Every finished cell is kept under its digest, so that an experiment that was interrupted or extended goes on where
+//! it stopped. Who runs a cell is an argument: a child process of this program, or a test.
+
+mod child;
+mod matrix;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+pub use child::Child;
+pub use matrix::{Cell, Experiment, Mode};
+
+use crate::plan::PlanError;
+use crate::report::{Summary, Table, clock};
+use crate::units::Instant;
+
+/// Why an experiment ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// The plan is bad.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The matrix is too large to be meant.
+    #[error("{name}: more than {most} cells: give some keys fewer values")]
+    TooMany {
+        /// The plan file.
+        name: String,
+        /// The limit.
+        most: usize,
+    },
+    /// The user interrupted a cell.
+    #[error("interrupted: the same command goes on with the cells that are not finished")]
+    Interrupted,
+    /// A file of the experiment cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why a cell has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CellError {
+    /// It failed, in words; the other cells go on.
+    Failed(String),
+    /// The user interrupted it; the experiment ends.
+    Interrupted,
+}
+
+/// What an experiment came to.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// One row for each cell, seeds taken together.
+    pub table: Table,
+    /// All cells with their results.
+    pub cells: Vec<(Cell, Option<Summary>)>,
+}
+
+impl Findings {
+    /// Cells without a result.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.cells.iter().filter(|(_, result)| result.is_none()).count()
+    }
+
+    /// One JSON object on one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let cell = |(cell, result): &(Cell, Option<Summary>)| {
+            let keys: serde_json::Map<_, _> =
+                cell.labels.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect();
+            json!({ "keys": keys, "plan": cell.digest, "result": result })
+        };
+        let cells: Vec<_> = self.cells.iter().map(cell).collect();
+        json!({ "cells": cells, "failed": self.failed() }).to_string()
+    }
+}
+
+/// The hands of an experiment: whatever touches the world.
+pub struct Hands<'a> {
+    /// Runs one cell.
+    pub run: &'a mut dyn FnMut(&Cell) -> Result<Summary, CellError>,
+    /// Shows one line.
+    pub say: &'a mut dyn FnMut(&str),
+    /// Reads the clock.
+    pub now: &'a dyn Fn() -> Instant,
+}
+
+impl Experiment {
+    /// Runs the cells that have no result yet and leaves `table.{txt,csv,md}` in `folder`.
+    ///
+    /// # Errors
+    /// If a file cannot be written, or the user interrupts a cell.
+    pub fn run(&self, folder: &Path, hands: &mut Hands<'_>) -> Result<Findings, ExperimentError> {
+        let shelf = Shelf { folder: folder.join("cells") };
+        fs::create_dir_all(&shelf.folder).map_err(written(&shelf.folder))?;
+        let mut results: Vec<_> = self.cells.iter().map(|cell| shelf.take(cell)).collect();
+        let open: Vec<usize> = (0..results.len()).filter(|&i| results[i].is_none()).collect();
+        let total = self.cells.len();
+        if open.len() < total {
+            (hands.say)(&format!("{} of {total} cells are finished already", total - open.len()));
+        }
+        let start = (hands.now)();
+        for (done, &i) in open.iter().enumerate() {
+            let cell = &self.cells[i];
+            let eta = eta((hands.now)().since(start), done, open.len() - done);
+            (hands.say)(&format!(
+                "[{}/{total}] {}{eta}",
+                total - open.len() + done + 1,
+                cell.label()
+            ));
+            match (hands.run)(cell) {
+                Ok(summary) => {
+                    shelf.put(cell, &summary)?;
+                    results[i] = Some(summary);
+                }
+                Err(CellError::Failed(why)) => (hands.say)(&format!("failed: {why}")),
+                Err(CellError::Interrupted) => return Err(ExperimentError::Interrupted),
+            }
+        }
+        let cells: Vec<_> = self.cells.iter().cloned().zip(results).collect();
+        let table = table::tabulate(&cells);
+        let texts =
+            [("txt", table.to_text()), ("csv", table.to_csv()), ("md", table.to_markdown())];
+        for (ending, text) in texts {
+            write(&folder.join(format!("table.{ending}")), &text)?;
+        }
+        Ok(Findings { table, cells })
+    }
+}
+
+/// How long the cells that are left may take, if those that are done are any guide.
+fn eta(elapsed: Duration, done: usize, left: usize) -> String {
+    match done {
+        0 => String::new(),
+        _ => format!(" (ETA {})", clock(elapsed.mul_f64(left as f64 / done as f64))),
+    }
+}
+
+/// The finished cells.
+struct Shelf {
+    folder: PathBuf,
+}
+
+impl Shelf {
+    fn path(&self, cell: &Cell) -> PathBuf {
+        self.folder.join(format!("{}.json", cell.key()))
+    }
+
+    /// The result of a finished cell. A file that holds none, or that of another plan, is as good as none.
+    fn take(&self, cell: &Cell) -> Option<Summary> {
+        let text = fs::read_to_string(self.path(cell)).ok()?;
+        let summary: Summary = serde_json::from_str(&text).ok()?;
+        (summary.plan == cell.digest).then_some(summary)
+    }
+
+    /// Keeps a result; one that is there is there as a whole.
+    fn put(&self, cell: &Cell, summary: &Summary) -> Result<(), ExperimentError> {
+        let path = self.path(cell);
+        let unfinished = path.with_extension("part");
+        write(&unfinished, &summary.to_json())?;
+        fs::rename(&unfinished, &path).map_err(written(&path))
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ExperimentError> {
+    fs::write(path, text).map_err(written(path))
+}
+
+fn written(path: &Path) -> impl FnOnce(io::Error) -> ExperimentError {
+    let path = path.to_owned();
+    move |source| ExperimentError::Write { path, source }
+}

@@ -1,0 +1,234 @@
+//! Matrices are expanded, run, resumed and tabulated; the runs are made up.
+
+use std::cell::Cell as Shared;
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::plan::{Document, Entry, Load, RecipeDefaults, Words};
+use crate::ps::policy::PolicyConfig;
+use crate::report::RoundMs;
+
+fn experiment(text: &str) -> Result<Experiment, ExperimentError> {
+    with_flags(text, &[])
+}
+
+fn with_flags(text: &str, flags: &[Entry]) -> Result<Experiment, ExperimentError> {
+    let recipe = |model: &str| {
+        let lr = if model == "fc" { 0.05 } else { 0.1 };
+        Ok(RecipeDefaults { lr, momentum: 0.9, batch: 64 })
+    };
+    let words = Words { recipe: &recipe, check: &|_, _| Ok(()) };
+    Experiment::new("tiny", Document::parse("tiny.toml", text)?, flags, &words)
+}
+
+const MATRIX: &str = r#"
+model = ["fc", "resnet8"]
+net = ["", "loss=5%"]
+rounds = 7
+
+[[group]]
+tolerance = ["0", "2%"]
+
+[[group]]
+policy = "clr"
+tolerance = "2%"
+"#;
+
+/// A folder of its own for one test, gone at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mlt-lite-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A made-up result: a function of the plan.
+fn summary(cell: &Cell) -> Summary {
+    let Load::Training(training) = &cell.plan.load else { panic!("synthetic") };
+    let base = if training.model == "fc" { 0.93 } else { 0.97 };
+    let lossy = u32::from(!cell.plan.net.is_empty());
+    let forgiving = u32::from(
+        matches!(cell.plan.policy, PolicyConfig::Static { tolerance } if tolerance.parts() > 0),
+    );
+    Summary {
+        accuracy: Some(base + 0.001 * cell.plan.seed as f64 - 0.002 * f64::from(forgiving)),
+        rounds: 75,
+        seconds: 1.5 + f64::from(lossy),
+        bytes_up: 2_500_000 + 100_000 * u64::from(lossy),
+        bytes_down: 2_500_000,
+        round_ms: RoundMs { p50: 10.0, p99: 20.0 + f64::from(lossy), n: 75 },
+        digest: Some("d".to_owned()),
+        owed: 5850,
+        repaired: u64::from(lossy) * 280,
+        forgiven: u64::from(lossy * forgiving) * 90,
+        late: 0,
+        evaluations: vec![],
+        plan: cell.digest.clone(),
+        folder: String::new(),
+    }
+}
+
+/// Runs an experiment with `run`; a cell takes ten seconds. Returns what was said as well.
+fn run(
+    experiment: &Experiment,
+    folder: &Path,
+    run: &mut dyn FnMut(&Cell) -> Result<Summary, CellError>,
+) -> (Result<Findings, ExperimentError>, String) {
+    let mut said = String::new();
+    let clock = Shared::new(Instant::ZERO);
+    let mut timed = |cell: &Cell| {
+        clock.set(clock.get() + Duration::from_secs(10));
+        run(cell)
+    };
+    let mut say = |line: &str| writeln!(said, "{line}").unwrap();
+    let mut hands = Hands { run: &mut timed, say: &mut say, now: &|| clock.get() };
+    let findings = experiment.run(folder, &mut hands);
+    (findings, said)
+}
+
+#[test]
+fn a_matrix_becomes_cells() {
+    let labels = |text: &str| {
+        let cells = experiment(text).unwrap().cells;
+        cells.iter().map(|cell| cell.label() + "\n").collect::<String>()
+    };
+    insta::assert_snapshot!("cells-groups", labels(MATRIX));
+    insta::assert_snapshot!("cells-seeds", labels("seeds = 2\nlr = [0.1, 0.2]\nworkers = 3"));
+    insta::assert_snapshot!("cells-seed-list", labels("seed = [5, 9]\nlr = [0.1, 0.2]"));
+    assert_eq!(labels("lr = 0.1"), "\n");
+    assert_eq!(labels("lr = [0.1, 0.1]"), "\n", "equal cells are one cell");
+}
+
+#[test]
+fn flags_hold_for_all_cells() {
+    let cells = with_flags(MATRIX, &[Entry::flag("data-dir", "../data")]).unwrap().cells;
+    assert!(cells.iter().all(|cell| cell.plan.data_dir == Path::new("../data")));
+    let plain = experiment(MATRIX).unwrap().cells;
+    assert!(plain.iter().zip(&cells).all(|(one, other)| one.digest == other.digest));
+}
+
+#[test]
+fn bad_experiments_say_what_is_wrong() {
+    let mut said = String::new();
+    for text in [
+        "sedes = 3",
+        "seeds = 0",
+        "seeds = 2\nseed = [1, 2]",
+        "mode = 'dream'",
+        "mode = ['sim', 'real']",
+        "lr = [0.1, 'high']",
+        "rounds = 3\n[[group]]\nepochs = 3",
+        "[[group]]\nbach = 3",
+        "[[group]]\nseeds = 3",
+        "group = [1]",
+        "seeds = 1000\nclr-freq = [1,2,3,4]\nworkers = [1,2,3,4]",
+    ] {
+        writeln!(said, "{}", experiment(text).unwrap_err()).unwrap();
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn an_experiment_ends_in_a_table() {
+    let scratch = Scratch::new("table");
+    let experiment = experiment(&format!("seeds = 2\n{MATRIX}")).unwrap();
+    let (findings, said) = run(&experiment, &scratch.0, &mut |cell| Ok(summary(cell)));
+    let findings = findings.unwrap();
+    assert_eq!((findings.failed(), findings.cells.len()), (0, 24));
+    insta::assert_snapshot!("said", said);
+    insta::assert_snapshot!("table", fs::read_to_string(scratch.0.join("table.txt")).unwrap());
+    assert!(fs::read_to_string(scratch.0.join("table.csv")).unwrap().starts_with("model,"));
+    assert!(fs::read_to_string(scratch.0.join("table.md")).unwrap().starts_with("| model"));
+    let json: serde_json::Value = serde_json::from_str(&findings.to_json()).unwrap();
+    assert_eq!(json["cells"][23]["keys"]["policy"], "clr");
+}
+
+#[test]
+fn finished_cells_are_not_repeated() {
+    let scratch = Scratch::new("resume");
+    let experiment = experiment(MATRIX).unwrap();
+    let mut calls = 0;
+    let (interrupted, _) = run(&experiment, &scratch.0, &mut |cell| {
+        calls += 1;
+        match calls {
+            6 => Err(CellError::Interrupted),
+            2 => Err(CellError::Failed("exit status: 1".to_owned())),
+            _ => Ok(summary(cell)),
+        }
+    });
+    assert!(matches!(interrupted, Err(ExperimentError::Interrupted)));
+    // A cell file that is damaged or of another plan counts as unfinished.
+    let damaged = scratch.0.join("cells").join(format!("{}.json", experiment.cells[0].key()));
+    fs::write(damaged, "{").unwrap();
+    let mut repeated = Vec::new();
+    let (findings, said) = run(&experiment, &scratch.0, &mut |cell| {
+        repeated.push(experiment.cells.iter().position(|known| known == cell).unwrap());
+        Ok(summary(cell))
+    });
+    assert_eq!(repeated, [0, 1, 5, 6, 7, 8, 9, 10, 11]);
+    assert!(said.starts_with("3 of 12 cells are finished already\n[4/12] "), "{said}");
+    assert_eq!(findings.unwrap().failed(), 0);
+    let (findings, _) = run(&experiment, &scratch.0, &mut |_| panic!("all are finished"));
+    assert_eq!(findings.unwrap().cells.len(), 12);
+}
+
+#[test]
+fn failed_cells_are_reported_and_others_go_on() {
+    let scratch = Scratch::new("failed");
+    let experiment = experiment("lr = [0.1, 0.2]\nseeds = 2").unwrap();
+    let (findings, said) = run(&experiment, &scratch.0, &mut |cell| match cell.plan.lr < 0.15 {
+        true => Err(CellError::Failed("exit status: 3".to_owned())),
+        false => Ok(summary(cell)),
+    });
+    let findings = findings.unwrap();
+    assert_eq!(findings.failed(), 2);
+    insta::assert_snapshot!("failed", format!("{said}\n{}", findings.table.to_text()));
+}
+
+/// A program that answers as the shell lines in `body` say.
+fn program(scratch: &Scratch, body: &str) -> Child {
+    let program = scratch.0.join("program");
+    fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(scratch.0.join("cells")).unwrap();
+    Child { program, folder: scratch.0.clone() }
+}
+
+#[test]
+fn a_child_process_runs_a_cell() {
+    let scratch = Scratch::new("child");
+    let cell = &experiment("mode = 'sim'\nlr = 0.1").unwrap().cells[0];
+    let json = summary(cell).to_json();
+    let body = format!("echo starting; echo \"$@\" > \"$8\"/../arguments; echo '{json}'");
+    fs::create_dir_all(scratch.0.join("runs").join(cell.key())).unwrap();
+    assert_eq!(program(&scratch, &body).run(cell), Ok(summary(cell)));
+    assert!(!scratch.0.join("runs").join(cell.key()).exists(), "leftovers are removed");
+    let arguments = fs::read_to_string(scratch.0.join("arguments")).unwrap();
+    assert!(arguments.starts_with("sim --json --name sim-"), "{arguments}");
+    let written = fs::read_to_string(scratch.0.join("cells").join(format!("{}.toml", cell.key())));
+    assert_eq!(written.unwrap(), cell.plan.to_toml());
+}
+
+#[test]
+fn a_child_that_fails_says_how() {
+    let scratch = Scratch::new("child-fails");
+    let cell = &experiment("").unwrap().cells[0];
+    let run = |body: &str| program(&scratch, body).run(cell).unwrap_err();
+    assert_eq!(run("exit 3"), CellError::Failed("exit status: 3".to_owned()));
+    assert_eq!(run("exit 130"), CellError::Interrupted);
+    assert_eq!(run("kill -INT $$"), CellError::Interrupted);
+    assert!(matches!(run("echo hello"), CellError::Failed(why) if why.contains("no summary")));
+    let missing = Child { program: "no-such-program".into(), folder: scratch.0.clone() };
+    assert!(matches!(missing.run(cell), Err(CellError::Failed(_))));
+}

@@ -1,0 +1,38 @@
+//! The time that stands for a training step in a simulation.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::text::duration;
+use crate::units::parse_duration;
+
+/// A time, drawn evenly from `mean - spread` to `mean + spread`: `20ms` or `20ms+-2ms`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compute {
+    /// The middle.
+    pub mean: Duration,
+    /// The largest deviation from it, at most `mean`.
+    pub spread: Duration,
+}
+
+impl FromStr for Compute {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (mean, spread) = text.split_once("+-").unwrap_or((text, "0s"));
+        let parse = |text| parse_duration(text).map_err(drop);
+        let compute = Self { mean: parse(mean)?, spread: parse(spread)? };
+        if compute.spread <= compute.mean { Ok(compute) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", duration(self.mean))?;
+        match self.spread {
+            Duration::ZERO => Ok(()),
+            spread => write!(f, "+-{}", duration(spread)),
+        }
+    }
+}

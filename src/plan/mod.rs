@@ -1,0 +1,181 @@
+//! The plan: one checked run.
+//!
+//! What was typed (flags over a TOML file) is a list of [`Entry`]s; [`Plan::from_entries`] turns it into what is meant,
+//! once, and nothing behind it looks at text again. [`Plan::to_toml`] is the canonical text: it parses back to an
+//! equal plan, travels to the workers and has a digest. Names that other modules own (models, data sets, shards,
+//! augmentation, network conditions) are checked through [`Words`] and kept as text.
+
+mod compute;
+mod error;
+mod nearest;
+mod resolve;
+mod schedule;
+mod server;
+mod source;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use compute::Compute;
+pub use error::PlanError;
+pub use nearest::nearest;
+pub use resolve::{RecipeDefaults, Words};
+pub use schedule::Schedule;
+pub use server::DataSize;
+pub(crate) use source::unknown;
+pub use source::{Choice, Document, Entry, Origin, overlay};
+
+use crate::codec::Codec;
+use crate::ps::missing::Missing;
+use crate::ps::optimizer::SgdConfig;
+use crate::ps::policy::PolicyConfig;
+use crate::units::Tolerance;
+
+/// Every key of a plan, in the order of the canonical text. A flag is a key behind two dashes.
+pub const KEYS: &[&str] = &[
+    "name",
+    "data-dir",
+    "model",
+    "dataset",
+    "shards",
+    "augment",
+    "batch",
+    "epochs",
+    "rounds",
+    "eval-every",
+    "bytes",
+    "workers",
+    "lr",
+    "schedule",
+    "momentum",
+    "nesterov",
+    "weight-decay",
+    "seed",
+    "codec",
+    "missing",
+    "tolerance",
+    "pull-tolerance",
+    "policy",
+    "clr-freq",
+    "clr-eta",
+    "net",
+    "compute",
+    "worker-timeout",
+    "compute-timeout",
+];
+
+/// One checked run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Name of the run folder; derived from the load where absent. No part of the digest.
+    pub name: Option<String>,
+    /// Folder that holds the data sets on this machine. No part of the digest.
+    pub data_dir: PathBuf,
+    /// What the rounds carry.
+    pub load: Load,
+    /// Workers that must have joined before the first round.
+    pub workers: u16,
+    /// Learning rate that the schedule starts from, finite and above 0.
+    pub lr: f64,
+    /// Course of the learning rate.
+    pub schedule: Schedule,
+    /// The optimizer.
+    pub sgd: SgdConfig,
+    /// Seed of everything that is left to chance.
+    pub seed: u64,
+    /// Codec of pushes.
+    pub codec: Codec,
+    /// Filler for missing blocks.
+    pub missing: Missing,
+    /// Fraction of a pull that may be missing.
+    pub pull_tolerance: Tolerance,
+    /// What drives the tolerance of pushes.
+    pub policy: PolicyConfig,
+    /// Network conditions, clauses joined by `; `; empty: as the network is.
+    pub net: String,
+    /// What stands for the time of a training step in a simulation.
+    pub compute: Compute,
+    /// A worker that says nothing for so long is dropped.
+    pub worker_timeout: Duration,
+    /// A worker that is heard but does not begin its push for so long is dropped.
+    pub compute_timeout: Duration,
+}
+
+/// What the rounds carry.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Load {
+    /// Gradients of a model.
+    Training(Training),
+    /// Seeded noise, to study the transport alone.
+    Synthetic {
+        /// Bytes of a whole push, and of a whole pull, as raw f32.
+        bytes: u64,
+        /// Rounds to run.
+        rounds: u32,
+    },
+}
+
+/// See [`Load::Training`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// Name or path of the recipe.
+    pub model: String,
+    /// Name of the data set.
+    pub dataset: String,
+    /// How the data is dealt to the workers.
+    pub shards: String,
+    /// How training images are varied.
+    pub augment: String,
+    /// Training examples of one worker in one round.
+    pub batch: u32,
+    /// How long to train.
+    pub length: Length,
+    /// Epochs between evaluations; 0: only at the end.
+    pub eval_every: u32,
+}
+
+/// How long to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So many passes over the training data.
+    Epochs(u32),
+    /// So many rounds.
+    Rounds(u32),
+}
+
+impl Plan {
+    /// The name that the run folder gets: the one given, else one that says what runs (and to be numbered).
+    #[must_use]
+    pub fn folder(&self) -> Folder {
+        match (&self.name, &self.load) {
+            (Some(name), _) => Folder::Given(name.clone()),
+            (None, Load::Training(training)) => {
+                let model = plain(&training.model);
+                let dataset = plain(&training.dataset);
+                Folder::Derived(format!("{model}-{dataset}-{}", self.seed))
+            }
+            (None, Load::Synthetic { bytes, .. }) => {
+                Folder::Derived(format!("bytes{bytes}-{}", self.seed))
+            }
+        }
+    }
+}
+
+/// Name of a run folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// Chosen by the user: taken as it is.
+    Given(String),
+    /// Chosen by us: gets a number where it is taken.
+    Derived(String),
+}
+
+/// `./models/mine.toml` as `mine`: the last part of a path, without its ending, in characters that suit a folder.
+fn plain(word: &str) -> String {
+    let last = word.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or(word);
+    let stem = last.strip_suffix(".toml").unwrap_or(last);
+    stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}

@@ -1,0 +1,271 @@
+//! From what was typed to what is meant: defaults, ranges, conflicts.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::error::PlanError;
+use super::schedule::Schedule;
+use super::source::{Document, Entry, known};
+use super::{Length, Load, Plan, Training};
+use crate::codec::Codec;
+use crate::ps::missing::Missing;
+use crate::ps::optimizer::SgdConfig;
+use crate::ps::policy::PolicyConfig;
+use crate::units::{ByteSize, Tolerance, parse_duration};
+
+/// What a model's recipe suggests where the plan says nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecipeDefaults {
+    /// Learning rate.
+    pub lr: f64,
+    /// Momentum.
+    pub momentum: f32,
+    /// Training examples of one worker in one round.
+    pub batch: u32,
+}
+
+/// The modules that own a plan's words, as far as a plan has to ask them.
+#[derive(Clone, Copy)]
+pub struct Words<'a> {
+    /// What the recipe called so (a name or a path) suggests, or why there is none.
+    pub recipe: &'a dyn Fn(&str) -> Result<RecipeDefaults, String>,
+    /// Whether a text suits its key (`dataset`, `shards`, `augment` or `net`), or why not.
+    pub check: &'a dyn Fn(&str, &str) -> Result<(), String>,
+}
+
+/// Defaults of a synthetic load, whose parameters mean nothing: they only have to move a little.
+const SYNTHETIC: RecipeDefaults = RecipeDefaults { lr: 0.1, momentum: 0.0, batch: 1 };
+/// Keys that say nothing about a synthetic load.
+const TRAINING_KEYS: [&str; 7] =
+    ["model", "dataset", "epochs", "shards", "augment", "batch", "eval-every"];
+/// Longest run: 16 million rounds are a year of 2 s rounds.
+const ROUNDS_MAX: u64 = 1 << 24;
+/// Longest run in epochs.
+const EPOCHS_MAX: u64 = 100_000;
+/// Largest synthetic load: a model of 4 billion values.
+const BYTES_MAX: u64 = 1 << 34;
+
+impl Plan {
+    /// The plan that `entries` (each key at most once) describe.
+    ///
+    /// # Errors
+    /// If a key is unknown, a value is none or outside its range, or two keys exclude each other.
+    pub fn from_entries(entries: Vec<Entry>, words: &Words<'_>) -> Result<Self, PlanError> {
+        known(&entries)?;
+        let typed = Typed { entries, words };
+        let (load, defaults) = typed.load()?;
+        Ok(Self {
+            name: typed.name()?,
+            data_dir: PathBuf::from(typed.text("data-dir").unwrap_or("data")),
+            load,
+            workers: typed.whole("workers", 1..=1024)?.unwrap_or(2) as u16,
+            lr: typed.real("lr", "a number above 0", |lr| lr > 0.0)?.unwrap_or(defaults.lr),
+            schedule: typed.parse("schedule", Schedule::EXPECTED)?.unwrap_or(Schedule::Constant),
+            sgd: typed.sgd(defaults.momentum)?,
+            seed: typed.whole("seed", 0..=i64::MAX as u64)?.unwrap_or(1),
+            codec: typed.named("codec")?.unwrap_or(Codec::Raw),
+            missing: typed.named("missing")?.unwrap_or(Missing::Feedback),
+            pull_tolerance: typed.tolerance("pull-tolerance")?,
+            policy: typed.policy()?,
+            net: typed.checked("net", "")?,
+            compute: typed
+                .parse("compute", "a duration, such as `20ms` or `20ms+-2ms`")?
+                .unwrap_or_default(),
+            worker_timeout: typed.timeout("worker-timeout", 5)?,
+            compute_timeout: typed.timeout("compute-timeout", 300)?,
+        })
+    }
+
+    /// The plan that the canonical text describes.
+    ///
+    /// # Errors
+    /// As [`Plan::from_entries`], and if the text is not TOML; messages call the text `name`.
+    pub fn parse(name: &str, text: &str, words: &Words<'_>) -> Result<Self, PlanError> {
+        Self::from_entries(Document::parse(name, text)?.into_entries()?, words)
+    }
+}
+
+/// The entries, asked one key at a time.
+struct Typed<'a> {
+    entries: Vec<Entry>,
+    words: &'a Words<'a>,
+}
+
+impl Typed<'_> {
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.entry(key).map(|entry| entry.text.as_str())
+    }
+
+    /// The value of `key` as `read` understands it; where it does not, `expected` says what it would.
+    fn read<T>(
+        &self,
+        key: &str,
+        expected: impl Display,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, PlanError> {
+        let value = |entry: &Entry| {
+            read(entry.text.trim()).ok_or_else(|| PlanError::Value {
+                entry: entry.to_string(),
+                expected: expected.to_string(),
+            })
+        };
+        self.entry(key).map(value).transpose()
+    }
+
+    fn parse<T: FromStr>(&self, key: &str, expected: &str) -> Result<Option<T>, PlanError> {
+        self.read(key, expected, |text| text.parse().ok())
+    }
+
+    /// One of a closed set of names, whose own error lists them.
+    fn named<T: FromStr<Err: Display>>(&self, key: &str) -> Result<Option<T>, PlanError> {
+        let value = |entry: &Entry| {
+            entry.text.parse().map_err(|error: T::Err| refused(entry, error.to_string()))
+        };
+        self.entry(key).map(value).transpose()
+    }
+
+    fn whole(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, PlanError> {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        self.read(key, expected, |text| text.parse().ok().filter(|value| range.contains(value)))
+    }
+
+    fn real(
+        &self,
+        key: &str,
+        expected: &str,
+        fits: impl Fn(f64) -> bool,
+    ) -> Result<Option<f64>, PlanError> {
+        let number = |text: &str| text.parse().ok().filter(|&x: &f64| x.is_finite() && fits(x));
+        self.read(key, expected, number)
+    }
+
+    fn tolerance(&self, key: &str) -> Result<Tolerance, PlanError> {
+        let expected = "a share between 0 and 1, such as `2%` or `0.02`";
+        Ok(self.parse(key, expected)?.unwrap_or(Tolerance::ZERO))
+    }
+
+    fn timeout(&self, key: &str, default_s: u64) -> Result<Duration, PlanError> {
+        let range = Duration::from_millis(1)..=Duration::from_secs(86_400);
+        let read = |text: &str| parse_duration(text).ok().filter(|value| range.contains(value));
+        let value = self.read(key, "a duration from `1ms` to `86400s`, such as `5s`", read)?;
+        Ok(value.unwrap_or_else(|| Duration::from_secs(default_s)))
+    }
+
+    /// The text of a key that another module owns, as that module likes it.
+    fn checked(&self, key: &str, default: &str) -> Result<String, PlanError> {
+        if let Some(entry) = self.entry(key) {
+            (self.words.check)(key, &entry.text).map_err(|reason| refused(entry, reason))?;
+        }
+        Ok(self.text(key).unwrap_or(default).to_owned())
+    }
+
+    fn name(&self) -> Result<Option<String>, PlanError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let expected =
+            "a folder name of at most 100 letters, digits, `-`, `_` and `.`, not starting with `.`";
+        self.read("name", expected, |name| {
+            let good = name.chars().all(fits) && (1..=100).contains(&name.len());
+            (good && !name.starts_with('.')).then(|| name.to_owned())
+        })
+    }
+
+    fn load(&self) -> Result<(Load, RecipeDefaults), PlanError> {
+        let Some(bytes) = self.entry("bytes") else {
+            let (training, defaults) = self.training()?;
+            return Ok((Load::Training(training), defaults));
+        };
+        if let Some(other) = TRAINING_KEYS.iter().find_map(|key| self.entry(key)) {
+            let advice = "`bytes` replaces training by a synthetic load";
+            return Err(conflict(bytes, other, advice));
+        }
+        let size = |text: &str| {
+            text.parse().ok().map(|ByteSize(bytes)| bytes).filter(|n| (4..=BYTES_MAX).contains(n))
+        };
+        let expected = format!("a size from 4 B to {BYTES_MAX} B, such as `827k` or `21MB`");
+        let bytes = self.read("bytes", expected, size)?.unwrap_or(4);
+        let rounds = self.whole("rounds", 1..=ROUNDS_MAX)?.unwrap_or(100) as u32;
+        Ok((Load::Synthetic { bytes, rounds }, SYNTHETIC))
+    }
+
+    fn training(&self) -> Result<(Training, RecipeDefaults), PlanError> {
+        let model = self.text("model").unwrap_or("fc").to_owned();
+        let defaults = self.recipe(&model)?;
+        let training = Training {
+            model,
+            dataset: self.checked("dataset", "optdigits")?,
+            shards: self.checked("shards", "iid")?,
+            augment: self.checked("augment", "none")?,
+            batch: self.whole("batch", 1..=65_536)?.map_or(defaults.batch, |batch| batch as u32),
+            length: self.length()?,
+            eval_every: self.whole("eval-every", 0..=EPOCHS_MAX)?.unwrap_or(1) as u32,
+        };
+        Ok((training, defaults))
+    }
+
+    /// Asks the recipe only where something is left to it: a worker gets a complete plan, and not yet the recipe.
+    fn recipe(&self, model: &str) -> Result<RecipeDefaults, PlanError> {
+        if ["lr", "momentum", "batch"].iter().all(|key| self.entry(key).is_some()) {
+            return Ok(SYNTHETIC);
+        }
+        (self.words.recipe)(model).map_err(|reason| {
+            let default = Entry::flag("model", model);
+            refused(self.entry("model").unwrap_or(&default), reason)
+        })
+    }
+
+    fn length(&self) -> Result<Length, PlanError> {
+        if let (Some(one), Some(other)) = (self.entry("epochs"), self.entry("rounds")) {
+            return Err(conflict(one, other, "a run has one length"));
+        }
+        let rounds = self.whole("rounds", 1..=ROUNDS_MAX)?;
+        let epochs = self.whole("epochs", 1..=EPOCHS_MAX)?.unwrap_or(5);
+        Ok(rounds.map_or(Length::Epochs(epochs as u32), |rounds| Length::Rounds(rounds as u32)))
+    }
+
+    fn sgd(&self, momentum: f32) -> Result<SgdConfig, PlanError> {
+        let share = |text: &str| text.parse().ok().filter(|m: &f32| (0.0..1.0).contains(m));
+        let decay = |text: &str| text.parse().ok().filter(|w: &f32| (0.0..=1.0).contains(w));
+        let sgd = SgdConfig {
+            momentum: self
+                .read("momentum", "a number from 0 to below 1", share)?
+                .unwrap_or(momentum),
+            nesterov: self.parse("nesterov", "true or false")?.unwrap_or(false),
+            weight_decay: self.read("weight-decay", "a number from 0 to 1", decay)?.unwrap_or(0.0),
+        };
+        match self.entry("nesterov") {
+            Some(entry) if sgd.nesterov && sgd.momentum == 0.0 => {
+                Err(refused(entry, "Nesterov's step needs a momentum above 0".to_owned()))
+            }
+            _ => Ok(sgd),
+        }
+    }
+
+    fn policy(&self) -> Result<PolicyConfig, PlanError> {
+        let tolerance = self.tolerance("tolerance")?;
+        let freq = self.whole("clr-freq", 1..=1_000_000)?;
+        let eta = self.real("clr-eta", "a number above 0", |eta| eta > 0.0)?;
+        let known = |text: &str| ["static", "clr"].into_iter().find(|&name| name == text);
+        match self.read("policy", "`static` or `clr`", known)? {
+            Some("clr") => {
+                let (freq, eta) = (freq.unwrap_or(10) as u32, eta.unwrap_or(0.5));
+                Ok(PolicyConfig::Clr { tolerance, freq, eta })
+            }
+            _ => Ok(PolicyConfig::Static { tolerance }),
+        }
+    }
+}
+
+fn refused(entry: &Entry, reason: String) -> PlanError {
+    PlanError::Refused { entry: entry.to_string(), reason }
+}
+
+fn conflict(one: &Entry, other: &Entry, advice: &'static str) -> PlanError {
+    PlanError::Conflict { one: one.to_string(), other: other.to_string(), advice }
+}

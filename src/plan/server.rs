@@ -1,0 +1,96 @@
+//! From a plan to the configuration of the server core, once the size of the data is known.
+
+use super::error::PlanError;
+use super::{Length, Load, Plan};
+use crate::ps::config::ServerConfig;
+use crate::ps::optimizer::ScheduleConfig;
+
+/// Examples of a data set; a synthetic load has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DataSize {
+    /// Of the training set.
+    pub train: u64,
+    /// Of the test set.
+    pub test: u32,
+}
+
+impl Plan {
+    /// Training examples of one worker in one round; 1 stands for a synthetic push.
+    #[must_use]
+    pub const fn batch(&self) -> u32 {
+        match &self.load {
+            Load::Training(training) => training.batch,
+            Load::Synthetic { .. } => 1,
+        }
+    }
+
+    /// Rounds that one pass over `train_len` training examples takes; at least 1.
+    #[must_use]
+    pub fn rounds_per_epoch(&self, train_len: u64) -> u64 {
+        let global_batch = u64::from(self.workers) * u64::from(self.batch());
+        train_len.div_ceil(global_batch).max(1)
+    }
+
+    /// Rounds of the whole run.
+    ///
+    /// # Errors
+    /// If there are more than can be counted.
+    pub fn rounds(&self, train_len: u64) -> Result<u32, PlanError> {
+        let epochs = match &self.load {
+            Load::Synthetic { rounds, .. } => return Ok(*rounds),
+            Load::Training(training) => match training.length {
+                Length::Rounds(rounds) => return Ok(rounds),
+                Length::Epochs(epochs) => epochs,
+            },
+        };
+        let rounds = self.rounds_per_epoch(train_len).checked_mul(u64::from(epochs));
+        rounds
+            .and_then(|rounds| u32::try_from(rounds).ok())
+            .ok_or_else(|| PlanError::TooLong { what: format!("{epochs} epochs"), train_len })
+    }
+
+    /// The learning rate's course.
+    ///
+    /// # Errors
+    /// If the run has more rounds than can be counted or is not longer than its warm-up.
+    pub fn schedule(&self, train_len: u64) -> Result<ScheduleConfig, PlanError> {
+        let rounds = self.rounds(train_len)?;
+        let kind = self.schedule.kind(rounds, self.rounds_per_epoch(train_len))?;
+        Ok(ScheduleConfig { lr: self.lr, kind })
+    }
+
+    /// What the server core has to know to run this plan on data of this size.
+    ///
+    /// # Errors
+    /// As [`Plan::schedule`].
+    pub fn server_config(&self, data: DataSize) -> Result<ServerConfig, PlanError> {
+        let (train_len, test_len, eval_every, iid) = match &self.load {
+            Load::Training(training) => {
+                (data.train, data.test, training.eval_every, training.shards == "iid")
+            }
+            // One example for each worker and round: the whole run is one epoch, and nothing is evaluated.
+            Load::Synthetic { rounds, .. } => {
+                (u64::from(*rounds) * u64::from(self.workers), 0, 0, true)
+            }
+        };
+        let eval_every = u64::from(eval_every).saturating_mul(self.rounds_per_epoch(train_len));
+        Ok(ServerConfig {
+            plan: self.shared_text().into(),
+            workers: self.workers,
+            rounds: self.rounds(train_len)?,
+            batch: self.batch(),
+            train_len,
+            test_len,
+            slots: if iid { 1 } else { self.workers },
+            eval_every: u32::try_from(eval_every).unwrap_or(u32::MAX),
+            missing: self.missing,
+            codec: self.codec,
+            pull_tolerance: self.pull_tolerance,
+            policy: self.policy.clone(),
+            sgd: self.sgd,
+            schedule: self.schedule(train_len)?,
+            worker_timeout: self.worker_timeout,
+            compute_timeout: self.compute_timeout,
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! Plans from typed text, and back.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::rng;
+
+fn recipe(name: &str) -> Result<RecipeDefaults, String> {
+    match name {
+        "fc" => Ok(RecipeDefaults { lr: 0.05, momentum: 0.9, batch: 32 }),
+        _ => Err(format!("no model is called `{name}`")),
+    }
+}
+
+fn check(key: &str, text: &str) -> Result<(), String> {
+    if text == "bad" { Err(format!("unknown {key}")) } else { Ok(()) }
+}
+
+const WORDS: Words<'static> = Words { recipe: &recipe, check: &check };
+
+fn plan(text: &str) -> Result<Plan, PlanError> {
+    Plan::parse("plan.toml", text, &WORDS)
+}
+
+fn flags(flags: &[(&str, &str)]) -> Vec<Entry> {
+    flags.iter().map(|(key, text)| Entry::flag(key, text)).collect()
+}
+
+#[test]
+fn an_empty_plan_is_all_defaults() {
+    insta::assert_snapshot!(plan("").unwrap().to_toml(), @r#"
+    data-dir = "data"
+    model = "fc"
+    dataset = "optdigits"
+    shards = "iid"
+    augment = "none"
+    batch = 32
+    epochs = 5
+    eval-every = 1
+    workers = 2
+    lr = 0.05
+    schedule = "constant"
+    momentum = 0.9
+    nesterov = false
+    weight-decay = 0.0
+    seed = 1
+    codec = "raw"
+    missing = "feedback"
+    tolerance = "0%"
+    pull-tolerance = "0%"
+    policy = "static"
+    net = ""
+    compute = "0s"
+    worker-timeout = "5s"
+    compute-timeout = "300s"
+    "#);
+}
+
+#[test]
+fn a_synthetic_plan_has_no_training_keys() {
+    let plan = plan("bytes = '827k'\nworkers = 8\npolicy = 'clr'\ntolerance = 0.02").unwrap();
+    assert_eq!(plan.load, Load::Synthetic { bytes: 827_000, rounds: 100 });
+    insta::assert_snapshot!(plan.shared_text(), @r#"
+    rounds = 100
+    bytes = 827000
+    workers = 8
+    lr = 0.1
+    schedule = "constant"
+    momentum = 0.0
+    nesterov = false
+    weight-decay = 0.0
+    seed = 1
+    codec = "raw"
+    missing = "feedback"
+    tolerance = "2%"
+    pull-tolerance = "0%"
+    policy = "clr"
+    clr-freq = 10
+    clr-eta = 0.5
+    net = ""
+    compute = "0s"
+    worker-timeout = "5s"
+    compute-timeout = "300s"
+    "#);
+}
+
+#[test]
+fn flags_replace_keys_of_the_file() {
+    let file = "epochs = 3\nbatch = 16\nseed = 4";
+    let file = || Document::parse("plan.toml", file).unwrap().into_entries().unwrap();
+    let typed = |typed: &[(&str, &str)]| {
+        Plan::from_entries(overlay(file(), flags(typed)).unwrap(), &WORDS).unwrap()
+    };
+    let kept = typed(&[]);
+    assert_eq!((kept.batch(), kept.seed), (16, 4));
+    let replaced = typed(&[("batch", "8"), ("rounds", "7")]);
+    assert_eq!((replaced.batch(), replaced.seed, replaced.rounds(1000).unwrap()), (8, 4, 7));
+    assert_eq!(kept.rounds(1000).unwrap(), 3 * 1000u32.div_ceil(2 * 16));
+}
+
+#[test]
+fn bad_plans_say_what_is_wrong() {
+    let bad = [
+        "bach = 3",
+        "\n\nxyzzy = 3",
+        "workers = 0",
+        "workers = 2000",
+        "batch = 1.5",
+        "rounds = 0",
+        "lr = -1",
+        "lr = inf",
+        "lr = nan",
+        "momentum = 1.0",
+        "nesterov = true\nmomentum = 0",
+        "schedule = 'step:60,40:0.1'",
+        "seed = -1",
+        "missing = 'none'",
+        "tolerance = '120%'",
+        "policy = 'magic'",
+        "clr-eta = 0",
+        "shards = 'bad'",
+        "net = 'bad'",
+        "model = 'vgg'",
+        "epochs = 3\nrounds = 10",
+        "bytes = '1MB'\nmodel = 'fc'",
+        "bytes = '1'",
+        "worker-timeout = '0s'",
+        "compute = '2ms+-3ms'",
+        "name = '../up'",
+        "lr = [0.1, 0.2]",
+        "lr = []",
+        "[lr]\nx = 1",
+        "[[group]]\nlr = 1",
+        "lr = 1979-05-27",
+        "lr = ",
+    ];
+    let mut said = String::new();
+    for text in bad {
+        writeln!(said, "{}", plan(text).unwrap_err()).unwrap();
+    }
+    let typed = flags(&[("workers", "many")]);
+    writeln!(said, "{}", Plan::from_entries(typed, &WORDS).unwrap_err()).unwrap();
+    insta::assert_snapshot!(said);
+    // The rest of the message is the codec's own.
+    let codec = plan("codec = 'fp8'").unwrap_err().to_string();
+    assert!(codec.starts_with("plan.toml:1: codec = fp8: "), "{codec}");
+}
+
+#[test]
+fn a_complete_plan_does_not_ask_for_the_recipe() {
+    let text = plan("").unwrap().shared_text().replace("\"fc\"", "\"elsewhere\"");
+    assert!(plan(&text).is_ok(), "{text}");
+}
+
+#[test]
+fn local_keys_change_no_digest_and_all_others_do() {
+    let digest = |text: &str| plan(text).unwrap().digest();
+    let base = digest("");
+    insta::assert_snapshot!(base, @"cad779b433ec9c2cfcbaa428d4ea311b69a4e7c47c2bacbc708d0e58d56d38a9");
+    assert_eq!(base, digest("name = 'a'\ndata-dir = '/b'"));
+    let texts =
+        ["lr = 0.1", "seed = 2", "net = 'loss=1%'", "epochs = 6", "policy = 'clr'", "shards = 'x'"];
+    for text in texts {
+        assert_ne!(base, digest(text), "{text}");
+    }
+}
+
+/// A plan with every key drawn at random.
+fn random(seed: u64) -> String {
+    let mut rng = rng::stream(seed, "plan", 0);
+    let mut below = |bound| rng::below(&mut rng, bound);
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| writeln!(text, "{key} = {value}").unwrap();
+    if below(4) == 0 {
+        line("bytes", (4 + below(1 << 34)).min(1 << 34).to_string());
+        line("rounds", (1 + below(1000)).to_string());
+    } else {
+        line("batch", (1 + below(65_536)).to_string());
+        line(["epochs", "rounds"][below(2) as usize], (1 + below(1000)).to_string());
+        line("eval-every", below(9).to_string());
+        line("shards", ["'iid'", "\"dirichlet:0.1\"", "'a\"b'"][below(3) as usize].to_owned());
+    }
+    line("workers", (1 + below(1024)).to_string());
+    line("lr", format!("{:?}", f64::from_bits(below(1 << 62)).max(f64::MIN_POSITIVE)));
+    line("momentum", format!("{:?}", below(1000) as f32 / 1000.0));
+    line("weight-decay", format!("{:?}", below(1 << 40) as f32 / (1u64 << 40) as f32));
+    line("seed", below(1 << 63).to_string());
+    line("codec", format!("'{}'", ["raw", "fp16", "bf16"][below(3) as usize]));
+    line("missing", format!("'{}'", ["zero", "mean", "feedback"][below(3) as usize]));
+    line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
+    line("policy", format!("'{}'", ["static", "clr"][below(2) as usize]));
+    line("clr-eta", format!("{:?}", (1 + below(1 << 50)) as f64 / 1e9));
+    line("clr-freq", (1 + below(100)).to_string());
+    line("schedule", format!("'{}'", ["cosine:3", "step:3,9:0.3", "constant"][below(3) as usize]));
+    line("compute", format!("'{}us+-{}us'", 500 + below(500), below(500)));
+    line("worker-timeout", format!("'{}ms'", 1 + below(86_400_000)));
+    text
+}
+
+#[test]
+fn canonical_text_parses_back_to_an_equal_plan() {
+    for seed in 0..2000 {
+        let first = plan(&random(seed)).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let text = first.to_toml();
+        let second = plan(&text).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
+        assert_eq!(first, second, "seed {seed}");
+        assert_eq!(text, second.to_toml(), "seed {seed}");
+        assert_eq!(first.digest(), second.digest(), "seed {seed}");
+    }
+}
+
+#[test]
+fn texts_are_keys_in_their_order() {
+    for seed in 0..100 {
+        let lines = plan(&random(seed)).unwrap().texts();
+        let places: Vec<_> =
+            lines.iter().map(|(key, _)| KEYS.iter().position(|known| known == key)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{lines:?}");
+    }
+}
+
+#[test]
+fn the_server_gets_rounds() {
+    let config =
+        |text: &str, train, test| plan(text).unwrap().server_config(DataSize { train, test });
+    let trained = config("workers = 3\nbatch = 32\nepochs = 4\neval-every = 2", 1438, 359).unwrap();
+    assert_eq!((trained.rounds, trained.eval_every, trained.slots), (4 * 15, 2 * 15, 1));
+    assert_eq!((trained.train_len, trained.test_len, trained.batch), (1438, 359, 32));
+    let skewed = config("workers = 3\nshards = 'dirichlet:0.1'\nrounds = 5", 1438, 359).unwrap();
+    assert_eq!((skewed.rounds, skewed.slots), (5, 3));
+    let synthetic = config("bytes = 4000\nworkers = 3", 0, 0).unwrap();
+    assert_eq!((synthetic.rounds, synthetic.eval_every, synthetic.train_len), (100, 0, 300));
+    assert!(config("epochs = 100000", u64::MAX, 1).is_err());
+    assert!(config("rounds = 10\nschedule = 'cosine:1'", 1438, 359).is_err());
+}
+
+#[test]
+fn folders_are_named_after_what_runs() {
+    let folder = |text: &str| plan(text).unwrap().folder();
+    assert_eq!(folder("name = 'mine'"), Folder::Given("mine".into()));
+    assert_eq!(folder("seed = 7"), Folder::Derived("fc-optdigits-7".into()));
+    assert_eq!(folder("dataset = 'idx:/my/data set/'"), Folder::Derived("fc-data_set-1".into()));
+    assert_eq!(folder("bytes = 4000"), Folder::Derived("bytes4000-1".into()));
+}

@@ -1,0 +1,133 @@
+//! The canonical text of a plan, and its digest.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use toml::Value;
+
+use super::{Length, Load, Plan};
+use crate::ps::policy::PolicyConfig;
+
+/// Keys that say where things lie on one machine and change no result: left out of the shared text and the digest.
+const LOCAL_KEYS: [&str; 2] = ["name", "data-dir"];
+
+impl Plan {
+    /// The whole plan as TOML: parses back to an equal plan.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml(&self.values())
+    }
+
+    /// What the workers get: the plan without what holds for this machine only.
+    #[must_use]
+    pub fn shared_text(&self) -> String {
+        let mut values = self.values();
+        values.retain(|(key, _)| !LOCAL_KEYS.contains(key));
+        toml(&values)
+    }
+
+    /// SHA-256 of the shared text in hexadecimal: equal digests, equal results.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let digest = Sha256::digest(self.shared_text());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Keys and their values as they would be typed, in the order of [`KEYS`](super::KEYS).
+    #[must_use]
+    pub fn texts(&self) -> Vec<(&'static str, String)> {
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        self.values().into_iter().map(|(key, value)| (key, text(value))).collect()
+    }
+
+    fn values(&self) -> Vec<(&'static str, Value)> {
+        let mut values = Vec::new();
+        let mut set = |key, value| values.push((key, value));
+        if let Some(name) = &self.name {
+            set("name", name.as_str().into());
+        }
+        set("data-dir", self.data_dir.to_string_lossy().into_owned().into());
+        match &self.load {
+            Load::Training(training) => {
+                set("model", training.model.as_str().into());
+                set("dataset", training.dataset.as_str().into());
+                set("shards", training.shards.as_str().into());
+                set("augment", training.augment.as_str().into());
+                set("batch", training.batch.into());
+                match training.length {
+                    Length::Epochs(epochs) => set("epochs", epochs.into()),
+                    Length::Rounds(rounds) => set("rounds", rounds.into()),
+                }
+                set("eval-every", training.eval_every.into());
+            }
+            Load::Synthetic { bytes, rounds } => {
+                set("rounds", (*rounds).into());
+                set("bytes", whole(*bytes));
+            }
+        }
+        values.extend(self.optimizer());
+        values.extend(self.exchange());
+        values
+    }
+
+    fn optimizer(&self) -> [(&'static str, Value); 6] {
+        [
+            ("workers", i64::from(self.workers).into()),
+            ("lr", self.lr.into()),
+            ("schedule", self.schedule.to_string().into()),
+            ("momentum", real(self.sgd.momentum)),
+            ("nesterov", self.sgd.nesterov.into()),
+            ("weight-decay", real(self.sgd.weight_decay)),
+        ]
+    }
+
+    fn exchange(&self) -> Vec<(&'static str, Value)> {
+        let (policy, tolerance) = match &self.policy {
+            PolicyConfig::Static { tolerance } => ("static", tolerance),
+            PolicyConfig::Clr { tolerance, .. } => ("clr", tolerance),
+        };
+        let mut values = vec![
+            ("seed", whole(self.seed)),
+            ("codec", self.codec.to_string().into()),
+            ("missing", self.missing.to_string().into()),
+            ("tolerance", tolerance.to_string().into()),
+            ("pull-tolerance", self.pull_tolerance.to_string().into()),
+            ("policy", policy.into()),
+        ];
+        if let PolicyConfig::Clr { freq, eta, .. } = self.policy {
+            values.push(("clr-freq", freq.into()));
+            values.push(("clr-eta", eta.into()));
+        }
+        values.push(("net", self.net.as_str().into()));
+        values.push(("compute", self.compute.to_string().into()));
+        values.push(("worker-timeout", duration(self.worker_timeout).into()));
+        values.push(("compute-timeout", duration(self.compute_timeout).into()));
+        values
+    }
+}
+
+fn toml(values: &[(&'static str, Value)]) -> String {
+    values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+}
+
+/// A whole number; TOML's are signed, and the plan's ranges end below that.
+fn whole(number: u64) -> Value {
+    i64::try_from(number).unwrap_or(i64::MAX).into()
+}
+
+/// The shortest decimal that is this `f32`, which is not the one that is its `f64`.
+fn real(number: f32) -> Value {
+    number.to_string().parse::<f64>().unwrap_or_else(|_| f64::from(number)).into()
+}
+
+/// A duration in the largest unit that leaves no fraction, as `units::parse_duration` reads it.
+pub(super) fn duration(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+    let exact = units.iter().find(|(_, scale)| nanos.is_multiple_of(*scale));
+    let (unit, scale) = exact.expect("every number is a multiple of 1");
+    format!("{}{unit}", nanos / scale)
+}

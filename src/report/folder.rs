@@ -1,0 +1,194 @@
+//! The run folder: `plan.toml`, `events.jsonl`, `rounds.csv`, `evals.csv`.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::rows::RoundRows;
+use super::{ReportError, timestamp};
+use crate::event::{Event, Stamped};
+use crate::plan::{Folder, Plan};
+use crate::units::Instant;
+
+/// Longest time, on the clock of the events, that an event may stay in memory while others arrive.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+const EVALS_HEADER: &str = "round,epoch,accuracy,correct,total,loss\n";
+
+/// The files of one run.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    plan_digest: String,
+    /// Wall-clock time (since 1970) at which the clock of the events started.
+    base: Duration,
+    events: Output,
+    rounds: Output,
+    evals: Output,
+    rows: RoundRows,
+    flushed_at: Instant,
+}
+
+impl RunFolder {
+    /// Makes the folder of `plan` under `runs`. `command` is the command line that repeats the run, `base` the
+    /// wall-clock time (since 1970) at which the clock of the events starts; 0 in a simulation.
+    ///
+    /// # Errors
+    /// If the plan names a folder that exists, or something cannot be written.
+    pub fn create(
+        runs: &Path,
+        plan: &Plan,
+        command: &str,
+        base: Duration,
+    ) -> Result<Self, ReportError> {
+        let path = claim(runs, &plan.folder())?;
+        let plan_digest = plan.digest();
+        let mut file = Output::create(path.join("plan.toml"))?;
+        file.write(&preamble(command, &plan_digest))?;
+        file.write(&plan.to_toml())?;
+        file.flush()?;
+        let mut folder = Self {
+            events: Output::create(path.join("events.jsonl"))?,
+            rounds: Output::create(path.join("rounds.csv"))?,
+            evals: Output::create(path.join("evals.csv"))?,
+            path,
+            plan_digest,
+            base,
+            rows: RoundRows::default(),
+            flushed_at: Instant::ZERO,
+        };
+        folder.rounds.write(RoundRows::HEADER)?;
+        folder.evals.write(EVALS_HEADER)?;
+        folder.flush()?;
+        Ok(folder)
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The digest of the plan.
+    #[must_use]
+    pub fn plan_digest(&self) -> &str {
+        &self.plan_digest
+    }
+
+    /// Writes one event to the files that it belongs to.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn record(&mut self, stamped: &Stamped) -> Result<(), ReportError> {
+        let wall = timestamp(self.base + stamped.at.since(Instant::ZERO));
+        let line = serde_json::to_string(&Line { wall, stamped });
+        self.events.write(&line.expect("events are plain data with string keys"))?;
+        self.events.write("\n")?;
+        self.rounds.write(&self.rows.record(&stamped.event))?;
+        if let Event::Evaluated(evaluated) = &stamped.event {
+            let accuracy = evaluated.correct as f64 / evaluated.total.max(1) as f64;
+            self.evals.write(&format!(
+                "{},{},{accuracy},{},{},{}\n",
+                evaluated.round,
+                evaluated.epoch,
+                evaluated.correct,
+                evaluated.total,
+                evaluated.loss
+            ))?;
+            return self.flush();
+        }
+        if stamped.at.since(self.flushed_at) >= FLUSH_EVERY {
+            self.flushed_at = stamped.at;
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    /// Writes all that is still held back.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn finish(&mut self) -> Result<(), ReportError> {
+        self.rounds.write(&self.rows.finish())?;
+        self.flush()
+    }
+
+    /// From now on there is no space left for events.
+    #[cfg(test)]
+    pub(super) fn fill_disk(&mut self) {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        self.events.file = BufWriter::new(full);
+    }
+
+    fn flush(&mut self) -> Result<(), ReportError> {
+        [&mut self.events, &mut self.rounds, &mut self.evals]
+            .into_iter()
+            .try_for_each(Output::flush)
+    }
+}
+
+/// One line of `events.jsonl`.
+#[derive(Serialize)]
+struct Line<'a> {
+    wall: String,
+    #[serde(flatten)]
+    stamped: &'a Stamped,
+}
+
+/// Comments that say what the plan is and how to repeat it.
+fn preamble(command: &str, digest: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let command: String = command.lines().map(|line| format!("#   {line}\n")).collect();
+    format!("# mlt-lite {version}, plan {digest}\n# To repeat this run:\n{command}")
+}
+
+/// Makes a new folder under `runs`, whose name nobody else has.
+fn claim(runs: &Path, folder: &Folder) -> Result<PathBuf, ReportError> {
+    fs::create_dir_all(runs).map_err(ReportError::write(runs))?;
+    match folder {
+        Folder::Given(name) => {
+            let path = runs.join(name);
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    Err(ReportError::Taken(path))
+                }
+                made => made.map_err(ReportError::write(&path)).map(|()| path),
+            }
+        }
+        Folder::Derived(stem) => {
+            let mut number = 1;
+            loop {
+                let path = runs.join(format!("{stem}-{number}"));
+                match fs::create_dir(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                    made => return made.map_err(ReportError::write(&path)).map(|()| path),
+                }
+            }
+        }
+    }
+}
+
+/// A file that says its name when it fails.
+#[derive(Debug)]
+struct Output {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Output {
+    fn create(path: PathBuf) -> Result<Self, ReportError> {
+        let file = File::create_new(&path).map_err(ReportError::write(&path))?;
+        Ok(Self { path, file: BufWriter::new(file) })
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), ReportError> {
+        self.file.write_all(text.as_bytes()).map_err(ReportError::write(&self.path))
+    }
+
+    fn flush(&mut self) -> Result<(), ReportError> {
+        self.file.flush().map_err(ReportError::write(&self.path))
+    }
+}

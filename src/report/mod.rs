@@ -1,0 +1,98 @@
+//! What a run leaves behind and shows while it goes on: subscribers of [`Stamped`] events.
+//!
+//! [`Report`] hands each event to all of them: the [`RunFolder`] (files), the [`Tally`] (sums, in the end the
+//! [`Summary`]) and the [`Progress`] (a line for people). None of them reads a clock or writes to the terminal itself.
+
+mod folder;
+mod progress;
+mod rows;
+mod summary;
+mod table;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod wall;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use folder::RunFolder;
+pub(crate) use progress::clock;
+pub use progress::{Progress, Style};
+pub use rows::RoundRows;
+pub use summary::{Evaluation, RoundMs, Summary};
+pub use table::{Cell, Column, Table};
+pub use tally::Tally;
+pub use wall::timestamp;
+
+use crate::event::Stamped;
+use crate::units::Instant;
+
+/// A file of the run folder that cannot be written. The run stops: its record would have holes.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The folder of a given name exists.
+    #[error("the run folder {0} exists: choose another --name, or remove it")]
+    Taken(PathBuf),
+    /// Something cannot be written.
+    #[error("cannot write {path}: the run stops, for its record would have holes")]
+    Write {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl ReportError {
+    /// For `map_err`: what went wrong with `path`.
+    pub(crate) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { path, source }
+    }
+}
+
+/// All subscribers of one run.
+#[derive(Debug)]
+pub struct Report {
+    folder: RunFolder,
+    tally: Tally,
+    progress: Progress,
+}
+
+impl Report {
+    /// Writes to `folder` and shows `progress`.
+    #[must_use]
+    pub fn new(folder: RunFolder, progress: Progress) -> Self {
+        Self { folder, tally: Tally::default(), progress }
+    }
+
+    /// Takes note of one event; returns what is to be written to the terminal at `now` (on the clock of whoever
+    /// watches, which in a simulation is not the event's), often nothing.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn record(&mut self, stamped: &Stamped, now: Instant) -> Result<String, ReportError> {
+        self.folder.record(stamped)?;
+        self.tally.record(stamped);
+        Ok(self.progress.record(&stamped.event, &self.tally, now))
+    }
+
+    /// Completes the files; returns the summary, given the `digest` of the final parameters, and what is to be
+    /// written to the terminal before anything else.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn finish(mut self, digest: Option<String>) -> Result<(Summary, String), ReportError> {
+        self.folder.finish()?;
+        let folder = self.folder.path().display().to_string();
+        let summary = Summary::new(&self.tally, self.folder.plan_digest(), digest, folder);
+        Ok((summary, self.progress.finish()))
+    }
+
+    /// The run folder, for checkpoints.
+    #[must_use]
+    pub const fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+}

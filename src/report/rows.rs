@@ -1,0 +1,155 @@
+//! `rounds.csv`: one row for each round and worker, made of several events.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+
+use crate::event::{Event, PullClosed, PushClosed, RoundEnded, RoundStarted};
+use crate::ids::{Round, WorkerId};
+use crate::units::Tolerance;
+
+/// A pull that has not closed when the round after the next has ended will never close: its row is written without.
+const ROUNDS_OPEN_MAX: u32 = 2;
+
+/// Puts rows together; rounds leave in their order, workers in the order of averaging.
+#[derive(Debug, Default)]
+pub struct RoundRows {
+    open: VecDeque<OpenRound>,
+}
+
+#[derive(Debug)]
+struct OpenRound {
+    started: RoundStarted,
+    ended: Option<RoundEnded>,
+    shares: BTreeMap<WorkerId, Share>,
+}
+
+/// What is known about one worker's part of a round.
+#[derive(Debug, Default)]
+struct Share {
+    push: Option<PushClosed>,
+    pull: Option<PullClosed>,
+    left: bool,
+}
+
+impl RoundRows {
+    /// The first line.
+    pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,bytes,wait_ms,push_ms,pull_ms,\
+        norm,loss,tolerance,critical,allowance\n";
+
+    /// Takes note of one event; returns the rows that it completes.
+    #[must_use]
+    pub fn record(&mut self, event: &Event) -> String {
+        match event {
+            Event::RoundStarted(started) => {
+                let shares = started.workers.iter().map(|&worker| (worker, Share::default()));
+                let shares = shares.collect();
+                self.open.push_back(OpenRound { started: started.clone(), ended: None, shares });
+            }
+            Event::PushClosed(push) => {
+                self.share(push.round, push.worker, |share| share.push = Some(push.clone()));
+            }
+            Event::PullClosed(pull) => {
+                self.share(pull.round, pull.worker, |share| share.pull = Some(pull.clone()));
+            }
+            Event::RoundEnded(ended) => {
+                if let Some(open) = self.round(ended.round) {
+                    open.ended = Some(ended.clone());
+                }
+                return self.leave(|open| {
+                    open.complete() || open.started.round.0 + ROUNDS_OPEN_MAX <= ended.round.0
+                });
+            }
+            Event::WorkerLeft(left) => {
+                for share in
+                    self.open.iter_mut().filter_map(|open| open.shares.get_mut(&left.worker))
+                {
+                    share.left = true;
+                }
+            }
+            Event::WorkerJoined(_)
+            | Event::Decided(_)
+            | Event::Evaluated(_)
+            | Event::Waiting(_) => {}
+        }
+        self.leave(OpenRound::complete)
+    }
+
+    /// The rows of all rounds that are still open.
+    #[must_use]
+    pub fn finish(&mut self) -> String {
+        self.leave(|_| true)
+    }
+
+    fn round(&mut self, round: Round) -> Option<&mut OpenRound> {
+        self.open.iter_mut().find(|open| open.started.round == round)
+    }
+
+    fn share(&mut self, round: Round, worker: WorkerId, note: impl FnOnce(&mut Share)) {
+        if let Some(share) = self.round(round).and_then(|open| open.shares.get_mut(&worker)) {
+            note(share);
+        }
+    }
+
+    fn leave(&mut self, done: impl Fn(&OpenRound) -> bool) -> String {
+        let mut rows = String::new();
+        while self.open.front().is_some_and(&done) {
+            if let Some(open) = self.open.pop_front() {
+                open.rows(&mut rows);
+            }
+        }
+        rows
+    }
+}
+
+impl OpenRound {
+    fn complete(&self) -> bool {
+        let closed = |share: &Share| share.push.is_some() && (share.pull.is_some() || share.left);
+        self.ended.is_some() && self.shares.values().all(closed)
+    }
+
+    fn rows(&self, rows: &mut String) {
+        let Self { started, ended, shares } = self;
+        for worker in &started.workers {
+            let share = &shares[worker];
+            let push = |field: &dyn Fn(&PushClosed) -> String| text(share.push.as_ref().map(field));
+            let end = |field: &dyn Fn(&RoundEnded) -> String| text(ended.as_ref().map(field));
+            let fields = [
+                started.round.to_string(),
+                worker.to_string(),
+                push(&|push| push.owed.to_string()),
+                push(&|push| push.received.to_string()),
+                push(&|push| push.repaired.to_string()),
+                push(&|push| push.forgiven.to_string()),
+                push(&|push| push.late.to_string()),
+                push(&|push| push.bytes.to_string()),
+                push(&|push| millis(push.wait_ns)),
+                push(&|push| millis(push.push_ns)),
+                text(share.pull.as_ref().map(|pull| millis(pull.pull_ns))),
+                end(&|ended| ended.norm.to_string()),
+                end(&|ended| ended.loss.to_string()),
+                started.tolerance.as_f64().to_string(),
+                started.critical.to_string(),
+                push(&|push| blocks(push.allowance)),
+            ];
+            // Writing to a String cannot fail.
+            let _ = writeln!(rows, "{}", fields.join(","));
+        }
+    }
+}
+
+/// A field that is not known is empty.
+fn text(field: Option<String>) -> String {
+    field.unwrap_or_default()
+}
+
+/// Nanoseconds as milliseconds, to the microsecond.
+pub(super) fn millis(nanos: u64) -> String {
+    let micros = nanos / 1000;
+    format!("{}.{:03}", micros / 1000, micros % 1000)
+}
+
+/// Ten-thousandths of a block as blocks, exactly.
+fn blocks(parts: u64) -> String {
+    let whole = u64::from(Tolerance::WHOLE);
+    format!("{}.{:04}", parts / whole, parts % whole)
+}

@@ -1,0 +1,162 @@
+//! What a run came to, as one JSON object and as text.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::tally::Tally;
+use crate::event::Evaluated;
+use crate::units::ByteSize;
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Accuracy of the last evaluation in `[0, 1]`; none if nothing was evaluated.
+    pub accuracy: Option<f64>,
+    /// Rounds that ended.
+    pub rounds: u32,
+    /// From the start of the first round to the end of the last pull, in seconds.
+    pub seconds: f64,
+    /// UDP payload bytes of pushes that arrived.
+    pub bytes_up: u64,
+    /// UDP payload bytes sent for pulls.
+    pub bytes_down: u64,
+    /// Duration of rounds.
+    pub round_ms: RoundMs,
+    /// SHA-256 of the final parameters; none if the run did not get there.
+    pub digest: Option<String>,
+    /// Blocks of all pushes.
+    pub owed: u64,
+    /// Received blocks that needed more than their first transmission.
+    pub repaired: u64,
+    /// Missing blocks within the allowance.
+    pub forgiven: u64,
+    /// Missing blocks that a deadline or the loss of a worker closed out.
+    pub late: u64,
+    /// All evaluations.
+    pub evaluations: Vec<Evaluation>,
+    /// Digest of the plan.
+    pub plan: String,
+    /// The run folder.
+    pub folder: String,
+}
+
+/// Duration of rounds, from the start to the close of the last pull, in milliseconds.
+///
+/// Percentiles are nearest-rank: the smallest duration that at least so many percent of the rounds do not exceed.
+/// With fewer than 100 rounds `p99` is the longest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundMs {
+    /// Half of the rounds took no longer.
+    pub p50: f64,
+    /// 99 of 100 rounds took no longer.
+    pub p99: f64,
+    /// Rounds.
+    pub n: usize,
+}
+
+/// One evaluation on the test set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Rounds trained by then.
+    pub round: u32,
+    /// Epochs trained by then.
+    pub epoch: f64,
+    /// Share of examples classified correctly.
+    pub accuracy: f64,
+    /// Mean cross-entropy; none where it is no finite number, which JSON cannot say.
+    pub loss: Option<f64>,
+}
+
+impl Summary {
+    /// The summary of a run whose events were tallied.
+    #[must_use]
+    pub fn new(tally: &Tally, plan: &str, digest: Option<String>, folder: String) -> Self {
+        let evaluations: Vec<_> = tally.evaluations.iter().map(Evaluation::from).collect();
+        Self {
+            accuracy: evaluations.last().map(|last| last.accuracy),
+            rounds: tally.rounds,
+            seconds: tally.seconds(),
+            bytes_up: tally.bytes_up,
+            bytes_down: tally.bytes_down,
+            round_ms: RoundMs::new(tally.round_ns().collect()),
+            digest,
+            owed: tally.owed,
+            repaired: tally.repaired,
+            forgiven: tally.forgiven,
+            late: tally.late,
+            evaluations,
+            plan: plan.to_owned(),
+            folder,
+        }
+    }
+
+    /// One JSON object on one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a summary is plain data with string keys")
+    }
+}
+
+impl From<&Evaluated> for Evaluation {
+    fn from(evaluated: &Evaluated) -> Self {
+        Self {
+            round: evaluated.round.0,
+            epoch: evaluated.epoch,
+            accuracy: evaluated.correct as f64 / evaluated.total.max(1) as f64,
+            loss: Some(evaluated.loss).filter(|loss| loss.is_finite()),
+        }
+    }
+}
+
+impl RoundMs {
+    /// The percentiles of durations in nanoseconds.
+    #[must_use]
+    pub fn new(mut nanos: Vec<u64>) -> Self {
+        nanos.sort_unstable();
+        let percentile = |percent: usize| {
+            let rank = (nanos.len() * percent).div_ceil(100).max(1);
+            nanos.get(rank - 1).map_or(0.0, |&nanos| nanos as f64 / 1e6)
+        };
+        Self { p50: percentile(50), p99: percentile(99), n: nanos.len() }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(last) = self.evaluations.last() {
+            let loss = last.loss.unwrap_or(f64::NAN);
+            writeln!(f, "accuracy  {:.2}%, loss {loss:.4}", 100.0 * last.accuracy)?;
+        }
+        let RoundMs { p50, p99, .. } = self.round_ms;
+        let (rounds, seconds) = (self.rounds, self.seconds);
+        writeln!(f, "rounds    {rounds} in {seconds:.2} s (p50 {p50:.2} ms, p99 {p99:.2} ms)")?;
+        let (up, down) = (ByteSize(self.bytes_up), ByteSize(self.bytes_down));
+        writeln!(f, "bytes     {up} up, {down} down")?;
+        let Self { owed, repaired, forgiven, late, .. } = self;
+        writeln!(
+            f,
+            "blocks    {owed} owed, {repaired} repaired, {forgiven} forgiven, {late} late"
+        )?;
+        if let Some(digest) = &self.digest {
+            writeln!(f, "digest    {digest}")?;
+        }
+        writeln!(f, "folder    {}", self.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let of = |nanos: Vec<u64>| RoundMs::new(nanos);
+        assert_eq!(of(vec![]), RoundMs { p50: 0.0, p99: 0.0, n: 0 });
+        assert_eq!(of(vec![5_000_000]), RoundMs { p50: 5.0, p99: 5.0, n: 1 });
+        let ms = |count: u64| (1..=count).rev().map(|ms| ms * 1_000_000).collect();
+        assert_eq!(of(ms(4)), RoundMs { p50: 2.0, p99: 4.0, n: 4 });
+        assert_eq!(of(ms(100)), RoundMs { p50: 50.0, p99: 99.0, n: 100 });
+        assert_eq!(of(ms(201)), RoundMs { p50: 101.0, p99: 199.0, n: 201 });
+    }
+}

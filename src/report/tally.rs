@@ -1,0 +1,118 @@
+//! Sums over the events of a run.
+
+use crate::event::{Evaluated, Event, RoundEnded, RoundStarted, Stamped};
+use crate::ids::{Round, WorkerId};
+use crate::units::Instant;
+
+/// A round whose pulls are not closed when so many have started since will not be looked at again.
+const ROUNDS_OPEN_MAX: usize = 4;
+
+/// What has happened so far, in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Blocks of all pushes.
+    pub owed: u64,
+    /// Blocks received.
+    pub received: u64,
+    /// Received blocks that needed more than their first transmission.
+    pub repaired: u64,
+    /// Missing blocks within the allowance.
+    pub forgiven: u64,
+    /// Missing blocks that a deadline or the loss of a worker closed out.
+    pub late: u64,
+    /// UDP payload bytes of pushes that arrived.
+    pub bytes_up: u64,
+    /// UDP payload bytes sent for pulls.
+    pub bytes_down: u64,
+    /// Rounds that ended.
+    pub rounds: u32,
+    /// The last round that started.
+    pub started: Option<RoundStarted>,
+    /// The last round that ended.
+    pub ended: Option<RoundEnded>,
+    /// All evaluations.
+    pub evaluations: Vec<Evaluated>,
+    spans: Vec<Span>,
+}
+
+/// From the start of a round to its last event.
+#[derive(Clone, Debug)]
+struct Span {
+    round: Round,
+    /// Who takes part; forgotten once the round is closed for good.
+    workers: Vec<WorkerId>,
+    start: Instant,
+    end: Instant,
+}
+
+impl Tally {
+    /// Takes note of one event.
+    pub fn record(&mut self, stamped: &Stamped) {
+        let at = stamped.at;
+        match &stamped.event {
+            Event::RoundStarted(started) => {
+                let (round, workers) = (started.round, started.workers.clone());
+                self.spans.push(Span { round, workers, start: at, end: at });
+                if let Some(closed) = self.spans.len().checked_sub(ROUNDS_OPEN_MAX + 1) {
+                    self.spans[closed].workers = Vec::new();
+                }
+                self.started = Some(started.clone());
+            }
+            Event::PushClosed(push) => {
+                self.owed += u64::from(push.owed);
+                self.received += u64::from(push.received);
+                self.repaired += u64::from(push.repaired);
+                self.forgiven += u64::from(push.forgiven);
+                self.late += u64::from(push.late);
+                self.bytes_up += push.bytes;
+            }
+            Event::PullClosed(pull) => {
+                self.bytes_down += pull.bytes;
+                // A pull of somebody who joins later is no part of the round.
+                if let Some(span) =
+                    self.span(pull.round).filter(|span| span.workers.contains(&pull.worker))
+                {
+                    span.end = at;
+                }
+            }
+            Event::RoundEnded(ended) => {
+                self.rounds += 1;
+                if let Some(span) = self.span(ended.round) {
+                    span.end = at;
+                }
+                self.ended = Some(ended.clone());
+            }
+            Event::Evaluated(evaluated) => self.evaluations.push(evaluated.clone()),
+            Event::WorkerJoined(_)
+            | Event::WorkerLeft(_)
+            | Event::Decided(_)
+            | Event::Waiting(_) => {}
+        }
+    }
+
+    fn span(&mut self, round: Round) -> Option<&mut Span> {
+        self.spans.iter_mut().rev().take(ROUNDS_OPEN_MAX).find(|span| span.round == round)
+    }
+
+    /// How long each round took, from its start to the close of its last pull, in nanoseconds.
+    pub fn round_ns(&self) -> impl Iterator<Item = u64> {
+        self.spans
+            .iter()
+            .take(self.rounds as usize)
+            .map(|span| span.end.since(span.start).as_nanos() as u64)
+    }
+
+    /// From the start of the first round to the end of the last, in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        let first = self.spans.first().map_or(Instant::ZERO, |span| span.start);
+        let last = self.spans.iter().map(|span| span.end).max().unwrap_or(first);
+        last.since(first).as_secs_f64()
+    }
+
+    /// Part of the owed blocks that was forgiven.
+    #[must_use]
+    pub fn forgiven_share(&self) -> f64 {
+        self.forgiven as f64 / self.owed.max(1) as f64
+    }
+}

@@ -1,0 +1,234 @@
+//! A made-up run: two workers, of whom one leaves in round 2, four rounds, clr, two evaluations.
+
+use std::time::Duration;
+
+use super::*;
+use crate::event::*;
+use crate::ids::{Round, WorkerId};
+use crate::plan::{Plan, RecipeDefaults, Words};
+use crate::units::Tolerance;
+
+const MS: u64 = 1_000_000;
+
+fn push(round: u32, worker: u16, forgiven: u32, late: u32) -> Event {
+    Event::PushClosed(PushClosed {
+        round: Round(round),
+        worker: WorkerId(worker),
+        owed: 26,
+        received: 26 - forgiven - late,
+        repaired: u32::from(worker) - 1,
+        forgiven,
+        late,
+        bytes: 33_800,
+        allowance: 5200 - 5200 * u64::from(forgiven.min(1)),
+        wait_ns: 2 * MS,
+        push_ns: MS + 234_567,
+    })
+}
+
+fn pull(round: u32, worker: u16) -> Event {
+    let (round, worker) = (Round(round), WorkerId(worker));
+    Event::PullClosed(PullClosed {
+        round,
+        worker,
+        owed: 26,
+        received: 26,
+        bytes: 34_000,
+        pull_ns: 3 * MS,
+    })
+}
+
+fn start(round: u32, workers: &[u16], critical: bool) -> Event {
+    let workers = workers.iter().copied().map(WorkerId).collect();
+    let tolerance = Tolerance::from_parts(if critical { 0 } else { 200 }).unwrap();
+    Event::RoundStarted(RoundStarted {
+        round: Round(round),
+        workers,
+        tolerance,
+        critical,
+        lr: 0.05,
+    })
+}
+
+fn end(round: u32) -> Event {
+    Event::RoundEnded(RoundEnded {
+        round: Round(round),
+        epoch: f64::from(round) / 2.0,
+        loss: 2.0 / f64::from(round),
+        norm: 1.5 / f64::from(round),
+        round_ns: 4 * MS,
+    })
+}
+
+fn evaluated(round: u32, correct: u64) -> Event {
+    let (round, epoch) = (Round(round), f64::from(round) / 2.0);
+    Event::Evaluated(Evaluated { round, epoch, correct, total: 359, loss: 0.25 })
+}
+
+fn waiting(round: u32, workers: &[u16], why: &str, waited_ns: u64) -> Event {
+    let workers = workers.iter().copied().map(WorkerId).collect();
+    Event::Waiting(Waiting { round: Round(round), workers, why: why.to_owned(), waited_ns })
+}
+
+/// Events, one millisecond after the other, with a second more before each round.
+fn run() -> Vec<Stamped> {
+    let joined = |worker: u16| {
+        let address = ([127, 0, 0, 1], 5000 + worker).into();
+        Event::WorkerJoined(WorkerJoined { worker: WorkerId(worker), address, live: worker })
+    };
+    let decided = Event::Decided(Decided {
+        round: Round(3),
+        norm: 0.75,
+        previous: Some(1.5),
+        ratio: Some(0.25),
+        critical: false,
+        old: Tolerance::ZERO,
+        new: Tolerance::from_parts(200).unwrap(),
+        reason: "the norm changed by 0.25, less than 0.5".to_owned(),
+    });
+    let left = WorkerLeft { worker: WorkerId(2), reason: "silent for 5 s".to_owned(), live: 1 };
+    let mut now = Instant::ZERO;
+    let events = [
+        waiting(0, &[], "2 workers to join", 1500 * MS),
+        joined(1),
+        joined(2),
+        start(1, &[1, 2], true),
+        push(1, 2, 0, 0),
+        push(1, 1, 0, 0),
+        end(1),
+        pull(1, 1),
+        pull(1, 2),
+        start(2, &[1, 2], true),
+        push(2, 1, 0, 0),
+        waiting(2, &[2], "network", 38 * MS),
+        push(2, 2, 0, 20),
+        Event::WorkerLeft(left),
+        end(2),
+        pull(2, 1),
+        evaluated(2, 300),
+        decided,
+        start(3, &[1], false),
+        push(3, 1, 1, 0),
+        end(3),
+        start(4, &[1], false),
+        pull(3, 1),
+        push(4, 1, 0, 0),
+        end(4),
+        evaluated(4, 344),
+    ];
+    let stamp = |event: Event| {
+        let pause = if matches!(event, Event::RoundStarted(_)) { 1000 * MS } else { MS };
+        now += Duration::from_nanos(pause);
+        Stamped { at: now, event }
+    };
+    events.into_iter().map(stamp).collect()
+}
+
+fn plan(text: &str) -> Plan {
+    let recipe = |_: &str| Ok(RecipeDefaults { lr: 0.05, momentum: 0.9, batch: 64 });
+    let words = Words { recipe: &recipe, check: &|_, _| Ok(()) };
+    Plan::parse("plan.toml", text, &words).unwrap()
+}
+
+/// A folder of its own for one test, gone at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mlt-lite-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn progress(style: Style) -> String {
+    let (mut tally, mut progress) = (Tally::default(), Progress::new(style, 8, 2));
+    let mut shown = String::new();
+    for stamped in run() {
+        tally.record(&stamped);
+        shown += &progress.record(&stamped.event, &tally, stamped.at);
+    }
+    shown + &progress.finish()
+}
+
+#[test]
+fn progress_in_a_pipe_is_lines() {
+    insta::assert_snapshot!(progress(Style::Plain));
+}
+
+#[test]
+fn progress_on_a_terminal_is_one_line() {
+    let shown = progress(Style::Terminal { width: 72 });
+    for line in shown.split(['\r', '\n']) {
+        assert!(line.trim_start_matches("\x1b[K").chars().count() < 72, "{line}");
+    }
+    insta::assert_snapshot!(shown.replace('\r', "<CR>").replace("\x1b[K", "<EL>"));
+}
+
+#[test]
+fn a_run_folder_holds_the_run() {
+    let scratch = Scratch::new("folder");
+    let base = Duration::from_millis(1_700_000_000_000);
+    let plan = plan("policy = 'clr'\ntolerance = '2%'");
+    let command = "mlt-lite train --policy clr --tolerance 2%";
+    let folder = RunFolder::create(&scratch.0, &plan, command, base).unwrap();
+    let mut report = Report::new(folder, Progress::new(Style::Plain, 8, 2));
+    for stamped in run() {
+        report.record(&stamped, stamped.at).unwrap();
+    }
+    let (mut summary, _) = report.finish(Some("abc".to_owned())).unwrap();
+    summary.folder = "runs/fc-optdigits-1-1".to_owned();
+    insta::assert_snapshot!("summary-text", summary.to_string());
+    insta::assert_snapshot!("summary-json", summary.to_json());
+    for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv"] {
+        let text = std::fs::read_to_string(scratch.0.join("fc-optdigits-1-1").join(file)).unwrap();
+        insta::assert_snapshot!(file, text);
+    }
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let scratch = Scratch::new("taken");
+    let create = |text: &str| RunFolder::create(&scratch.0, &plan(text), "", Duration::ZERO);
+    let path = |text: &str| create(text).unwrap().path().file_name().unwrap().to_owned();
+    assert_eq!(path("seed = 7"), "fc-optdigits-7-1");
+    assert_eq!(path("seed = 7"), "fc-optdigits-7-2");
+    assert_eq!(path("name = 'mine'"), "mine");
+    let error = create("name = 'mine'").unwrap_err();
+    assert!(matches!(error, ReportError::Taken(_)), "{error}");
+}
+
+#[test]
+fn a_full_disk_stops_the_run() {
+    // Linux has a device that is always full.
+    if !std::path::Path::new("/dev/full").exists() {
+        eprintln!("skipped: no /dev/full here");
+        return;
+    }
+    let scratch = Scratch::new("full");
+    std::fs::create_dir_all(&scratch.0).unwrap();
+    let mut folder = RunFolder::create(&scratch.0, &plan(""), "", Duration::ZERO).unwrap();
+    folder.fill_disk();
+    let said = run().iter().find_map(|stamped| folder.record(stamped).err()).unwrap().to_string();
+    assert!(said.contains("events.jsonl"), "{said}");
+}
+
+#[test]
+fn a_pull_that_never_closes_holds_no_rows_back() {
+    let mut rows = RoundRows::default();
+    let mut written = String::new();
+    for round in 1..=5 {
+        for event in [start(round, &[1], false), push(round, 1, 0, 0), end(round)] {
+            written += &rows.record(&event);
+        }
+    }
+    assert_eq!(written.lines().count(), 3);
+    written += &rows.finish();
+    assert_eq!(written.lines().count(), 5);
+}
