@@ -6,4 +6,6 @@ pub mod bitmap;
 pub mod flat;
 pub mod ids;
 pub mod rng;
+pub mod shape;
+pub mod simd;
 pub mod units;
