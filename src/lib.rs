@@ -5,6 +5,7 @@
 pub mod bitmap;
 pub mod flat;
 pub mod ids;
+pub mod model;
 pub mod rng;
 pub mod shape;
 pub mod simd;

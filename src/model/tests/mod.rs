@@ -1,0 +1,3 @@
+//! What only shows when all parts of a model work together.
+
+mod training;
