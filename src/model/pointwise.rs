@@ -121,6 +121,9 @@ impl Flatten {
     }
 
     pub fn backward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
+        if self.deposit == Deposit::Nothing {
+            return;
+        }
         let (input, output) = (&slots[self.from], &slots[self.to]);
         let (targets, sources) = pair(&mut tape.deltas, self.from, self.to);
         let area = input.shape.height * input.shape.width;

@@ -90,59 +90,81 @@ fn lanes(values: &[f32]) -> &Lanes {
     values.first_chunk().expect("buffers hold whole blocks of channels")
 }
 
-/// [`Convolution`] with at most `PIXELS` (8, 4, 2 or 1) pixels in registers.
-#[inline(always)]
-pub fn convolve<const PIXELS: usize, const FMA: bool>(conv: &Convolution<'_>, output: &mut [f32]) {
+/// Pixels that a kernel makes at once, at most.
+const PIXELS_MAX: usize = 8;
+
+/// The sums of some consecutive pixels.
+pub type Sums = [Lanes; PIXELS_MAX];
+
+/// A kernel that makes `pixels` pixels at once.
+#[derive(Debug)]
+pub struct Tile {
+    pub pixels: usize,
+    /// Sums the products of the first pixels of a slice of input, the start apart.
+    ///
+    /// It is called through a pointer for speed: where the compiler sees what becomes of the sums, it keeps them in
+    /// memory all the time.
+    pub sum: fn(&Convolution<'_>, &[f32], &mut Sums),
+}
+
+/// The loop around the kernels: `tiles` are sorted from many pixels to 1.
+pub fn convolve(conv: &Convolution<'_>, tiles: &[Tile], output: &mut [f32]) {
+    let mut sums = [[0.0; LANES]; PIXELS_MAX];
     for row in 0..conv.rows {
-        let mut input = &conv.input.values[row * conv.input.strides.row..];
-        let mut output = &mut output[row * conv.output.row..];
-        let mut left = conv.cols;
-        while left > 0 {
-            let pixels = match left {
-                8.. if PIXELS >= 8 => tile::<8, FMA>(conv, input, output),
-                4.. if PIXELS >= 4 => tile::<4, FMA>(conv, input, output),
-                2.. if PIXELS >= 2 => tile::<2, FMA>(conv, input, output),
-                _ => tile::<1, FMA>(conv, input, output),
-            };
-            left -= pixels;
-            if left > 0 {
-                input = &input[pixels * conv.input.strides.col..];
-                output = &mut output[pixels * conv.output.col..];
+        let mut col = 0;
+        for tile in tiles {
+            while conv.cols - col >= tile.pixels {
+                let input = row * conv.input.strides.row + col * conv.input.strides.col;
+                (tile.sum)(conv, &conv.input.values[input..], &mut sums);
+                for sums in &sums[..tile.pixels] {
+                    finish(
+                        conv,
+                        sums,
+                        &mut output[row * conv.output.row + col * conv.output.col..],
+                    );
+                    col += 1;
+                }
             }
         }
     }
 }
 
-/// The `P` pixels that `input` and `output` start with; returns `P`.
+/// Writes a pixel.
+fn finish(conv: &Convolution<'_>, sums: &Lanes, output: &mut [f32]) {
+    let output = &mut output[..LANES];
+    let start = match conv.start {
+        Start::Bias(bias) => *bias,
+        Start::Output => *lanes(output),
+    };
+    for ((output, sum), start) in output.iter_mut().zip(sums).zip(start) {
+        let result = start + sum;
+        // Not `max`: a NaN must come through.
+        *output = if conv.relu && result < 0.0 { 0.0 } else { result };
+    }
+}
+
+/// The body of a [`Tile`] of `P` pixels.
 #[inline(always)]
-fn tile<const P: usize, const FMA: bool>(
+pub fn sum<const P: usize, const FMA: bool>(
     conv: &Convolution<'_>,
     input: &[f32],
-    output: &mut [f32],
-) -> usize {
-    let mut sums: [Lanes; P] = match conv.start {
-        Start::Bias(bias) => [*bias; P],
-        Start::Output => array::from_fn(|p| *lanes(&output[p * conv.output.col..])),
-    };
-    for (&tap, weights) in conv.taps.iter().zip(conv.weights.chunks_exact(conv.run)) {
+    result: &mut Sums,
+) {
+    let mut sums = [[0.0; LANES]; P];
+    let run = conv.run;
+    for (&tap, weights) in conv.taps.iter().zip(conv.weights.chunks_exact(run)) {
         let runs: [&[f32]; P] =
-            array::from_fn(|p| &input[tap + p * conv.input.strides.col..][..conv.run]);
+            array::from_fn(|p| &input[tap + p * conv.input.strides.col..][..run]);
         for (k, weights) in weights.iter().enumerate() {
             for (sums, run) in sums.iter_mut().zip(&runs) {
+                let value = run[k];
                 for (sum, weight) in sums.iter_mut().zip(weights) {
-                    *sum = multiply_add::<FMA>(run[k], *weight, *sum);
+                    *sum = multiply_add::<FMA>(value, *weight, *sum);
                 }
             }
         }
     }
-    for (p, sums) in sums.iter_mut().enumerate() {
-        if conv.relu {
-            // Not `max`: a NaN must come through.
-            sums.iter_mut().for_each(|sum| *sum = if *sum < 0.0 { 0.0 } else { *sum });
-        }
-        output[p * conv.output.col..][..LANES].copy_from_slice(sums);
-    }
-    P
+    *result.first_chunk_mut().expect("no tile has more pixels than sums") = sums;
 }
 
 /// Pixels after which [`weight_gradient`] goes on to the next weights: what they read stays in the nearest cache.

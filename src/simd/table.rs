@@ -1,14 +1,14 @@
 //! The kernels of each level, behind plain function pointers.
 #![allow(unsafe_code)]
 
-use super::conv::{self, Convolution, Lanes, WeightGradient};
+use super::conv::{self, Convolution, Lanes, Sums, Tile, WeightGradient};
 use super::level::{Level, LevelError};
 
 /// The kernels of one level. There is no other way to one than [`Kernels::of`], which asks the processor first.
 #[derive(Debug)]
 pub struct Kernels {
     level: Level,
-    convolve: fn(&Convolution<'_>, &mut [f32]),
+    tiles: &'static [Tile],
     weight_gradient: fn(&WeightGradient<'_>, &mut [Lanes], &mut Lanes),
 }
 
@@ -39,7 +39,7 @@ impl Kernels {
 
     /// Writes one block of output channels; see [`Convolution`].
     pub fn convolve(&self, convolution: &Convolution<'_>, output: &mut [f32]) {
-        (self.convolve)(convolution, output);
+        conv::convolve(convolution, self.tiles, output);
     }
 
     /// Adds one block of a weight gradient to `weights` and `bias`; see [`WeightGradient`].
@@ -58,31 +58,35 @@ const BASELINE_FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "f
 
 static SCALAR: Kernels = Kernels {
     level: Level::Scalar,
-    convolve: conv::convolve::<1, BASELINE_FMA>,
+    tiles: &[Tile { pixels: 1, sum: conv::sum::<1, BASELINE_FMA> }],
     weight_gradient: conv::weight_gradient::<1, BASELINE_FMA>,
 };
 
 /// One module per level: the bodies of `conv` compiled for `$features`.
 #[cfg(target_arch = "x86_64")]
 macro_rules! level {
-    ($module:ident, $level:expr, $features:literal, pixels: $pixels:literal, rows: $rows:literal) => {
+    ($module:ident, $level:expr, $features:literal, pixels: [$($pixels:literal),*], rows: $rows:literal) => {
         mod $module {
             use super::*;
 
             pub static KERNELS: Kernels = Kernels {
                 level: $level,
+                tiles: &[$(tile::<$pixels>()),*],
                 // SAFETY: this table is private to `Kernels::of`, which hands it out only after it has seen that the
                 // processor has every one of `$features`; that is all that a call needs.
-                convolve: |convolution, output| unsafe { convolve(convolution, output) },
-                // SAFETY: as above.
                 weight_gradient: |gradient, weights, bias| unsafe {
                     weight_gradient(gradient, weights, bias);
                 },
             };
 
+            const fn tile<const P: usize>() -> Tile {
+                // SAFETY: as above: tiles are reached through the table only.
+                Tile { pixels: P, sum: |conv, input, sums| unsafe { sum::<P>(conv, input, sums) } }
+            }
+
             #[target_feature(enable = $features)]
-            fn convolve(convolution: &Convolution<'_>, output: &mut [f32]) {
-                conv::convolve::<$pixels, true>(convolution, output);
+            fn sum<const P: usize>(conv: &Convolution<'_>, input: &[f32], sums: &mut Sums) {
+                conv::sum::<P, true>(conv, input, sums);
             }
 
             #[target_feature(enable = $features)]
@@ -103,8 +107,8 @@ level!(
     avx512,
     Level::Avx512,
     "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
-    pixels: 8,
+    pixels: [8, 4, 2, 1],
     rows: 6
 );
 #[cfg(target_arch = "x86_64")]
-level!(avx2, Level::Avx2, "avx2,fma", pixels: 2, rows: 2);
+level!(avx2, Level::Avx2, "avx2,fma", pixels: [2, 1], rows: 2);

@@ -1,26 +1,45 @@
+//! Training lowers the loss.
+
 use super::super::*;
+use super::MNIST;
+use crate::rng;
 use crate::shape::Shape;
-const MNIST: Shape = Shape { channels: 1, height: 28, width: 28 };
-#[test]
-#[allow(clippy::disallowed_methods)]
-fn timing() {
-    let recipe = Recipe::load("resnet8").unwrap();
-    for level in crate::simd::Level::ALL {
-        let Ok(mut net) = Network::at_level(&recipe, MNIST, 10, level) else { continue };
-        let p = net.init(1);
-        for batch in [16usize, 64] {
-            let images: Vec<f32> = (0..batch * 784).map(|i| (i % 17) as f32 / 17.0).collect();
-            let labels: Vec<u8> = (0..batch).map(|i| (i % 10) as u8).collect();
-            let mut g = vec![0.0; p.len()];
-            net.gradient(&p, &images, &labels, &mut g);
-            let mut best = f64::MAX;
-            for _ in 0..10 {
-                let t = std::time::Instant::now();
-                let l = net.gradient(&p, &images, &labels, &mut g);
-                best = best.min(t.elapsed().as_secs_f64());
-                assert!(l > 0.0);
-            }
-            eprintln!("{level} batch {batch}: {:.2} ms {:.1} GF/s", best * 1e3, 0.1076 * batch as f64 / best);
-        }
+
+/// Noise, and a bright stripe whose place tells the class.
+fn stripes(shape: Shape, classes: usize, count: usize) -> (Vec<f32>, Vec<u8>) {
+    let (mut images, labels) =
+        super::batch(&mut rng::stream(2, "stripes", 0), shape, classes, count);
+    let band = shape.height / classes;
+    for (image, label) in images.chunks_mut(shape.values()).zip(&labels) {
+        let first = usize::from(*label) * band * shape.width;
+        image[first..first + band * shape.width].iter_mut().for_each(|x| *x += 1.0);
     }
+    (images, labels)
+}
+
+fn train(name: &str, steps: usize, lr: f32) -> (f64, f64, Tally) {
+    let mut network = Network::new(&Recipe::builtin(name).unwrap(), MNIST, 10).unwrap();
+    let (images, labels) = stripes(MNIST, 10, 64);
+    let mut parameters = network.init(1);
+    let mut gradient = vec![0.0; parameters.len()];
+    let mut losses = Vec::new();
+    for _ in 0..steps {
+        losses.push(network.gradient(&parameters, &images, &labels, &mut gradient));
+        parameters.iter_mut().zip(&gradient).for_each(|(p, g)| *p -= lr * g);
+    }
+    (losses[0], losses[steps - 1], network.evaluate(&parameters, &images, &labels))
+}
+
+#[test]
+fn fc_learns_stripes() {
+    let (first, last, tally) = train("fc", 40, 0.05);
+    assert!(first > 2.0 && last < 0.2, "{first} {last}");
+    assert_eq!((tally.correct, tally.total), (64, 64));
+}
+
+#[test]
+fn resnet8_learns_stripes() {
+    let (first, last, tally) = train("resnet8", 12, 0.1);
+    assert!(last < 0.8 * first, "{first} {last}");
+    assert!(tally.correct > 20, "{tally:?}");
 }
