@@ -5,6 +5,7 @@
 //! inside, images lie pixel by pixel and weights in blocks of output channels. candle reads and writes
 //! [checkpoints](Checkpoint); nothing here knows of rounds, optimizers or networks of machines.
 
+mod checkpoint;
 mod conv;
 mod graph;
 mod loss;
@@ -15,6 +16,7 @@ mod recipe;
 mod slot;
 mod tape;
 
+pub use checkpoint::{Checkpoint, CheckpointError, digest};
 pub use network::{Network, Tally};
 pub use recipe::{Defaults, Init, Layer, Padding, Recipe, RecipeError, Width};
 

@@ -74,11 +74,11 @@ impl Network {
     ) -> Result<Self, RecipeError> {
         let kernels = Kernels::of(level)?;
         let graph = Graph::new(recipe, shape, classes)?;
-        let convs = graph.ops.iter().filter_map(|op| match op {
+        let mut convs = graph.ops.iter().filter_map(|op| match op {
             Op::Conv(conv) => Some(conv.ends()),
             _ => None,
         });
-        let (packed, turned) = convs.last().unwrap_or_default();
+        let (packed, turned) = convs.next_back().unwrap_or_default();
         let is_pooled = |slot: usize| slot > 0 && matches!(graph.ops[slot - 1], Op::MaxPool(_));
         Ok(Self {
             kernels,

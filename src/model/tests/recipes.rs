@@ -48,8 +48,7 @@ fn parameters_start_within_their_bounds_and_do_not_depend_on_other_layers() {
         let bound = (1.0 / fan_in as f32).sqrt();
         assert!(largest <= bound && largest > 0.8 * bound, "{tensor} {largest} {bound}");
     }
-    let he = recipe.text().replace("[defaults]", "[init_]").replace("[init_]", "[defaults]");
-    let he = he.replacen("layers = [", "init = \"he\"\nlayers = [", 1);
+    let he = recipe.text().replacen("layers = [", "init = \"he\"\nlayers = [", 1);
     let he = Network::new(&Recipe::parse(&he, "he").unwrap(), MNIST, 10).unwrap();
     let start = he.init(3);
     let bias = &start[he.layout().tensor("conv1.bias").unwrap().values.clone()];
