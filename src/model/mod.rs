@@ -7,7 +7,10 @@
 
 mod checkpoint;
 mod conv;
+mod draft;
+mod error;
 mod graph;
+mod layer;
 mod loss;
 mod network;
 mod pointwise;
@@ -17,8 +20,10 @@ mod slot;
 mod tape;
 
 pub use checkpoint::{Checkpoint, CheckpointError, digest};
+pub use error::RecipeError;
+pub use layer::{Layer, Padding, Width};
 pub use network::{Network, Tally};
-pub use recipe::{Defaults, Init, Layer, Padding, Recipe, RecipeError, Width};
+pub use recipe::{Defaults, Init, Recipe};
 
 /// Bytes as lower-case hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::error::RecipeError;
 use super::graph::{Graph, Op};
 use super::loss::{cross_entropy, prediction};
-use super::recipe::{Init, Recipe, RecipeError};
-use super::tape::Tape;
+use super::recipe::{Init, Recipe};
+use super::tape::{Tape, put_channel};
 use crate::flat::Layout;
 use crate::rng;
 use crate::shape::Shape;
@@ -206,13 +207,12 @@ impl Network {
 
     fn forward(&mut self, images: &[f32], count: usize) {
         let (slots, tape) = (&self.graph.slots, &mut self.tape);
-        let (input, shape) = (&slots[0], slots[0].shape);
-        let area = shape.height * shape.width;
-        for (i, image) in images.chunks_exact(shape.values()).enumerate() {
-            for (pixel, at) in input.value.pixels(shape, i).enumerate() {
-                let channels = image[pixel..].iter().step_by(area);
-                let target = &mut tape.values[0][at..at + shape.channels];
-                target.iter_mut().zip(channels).for_each(|(target, value)| *target = *value);
+        let (input, Shape { channels, height, width }) = (&slots[0], slots[0].shape);
+        for (i, image) in images.chunks_exact(channels * height * width).enumerate() {
+            for (row, values) in image.chunks_exact(width).enumerate() {
+                let (channel, row) = (row / height, row % height);
+                let at = input.value.row(i, row) + channel;
+                put_channel(values, &mut tape.values[0][at..], input.depth);
             }
         }
         let (head, tail) = self.graph.ops.split_at(self.graph.split);

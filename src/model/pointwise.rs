@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::conv::mask;
 use super::slot::Slot;
-use super::tape::{Deposit, Tape, pair};
+use super::tape::{Deposit, Tape, pair, take_channel};
+use crate::shape::Shape;
 
 /// A ReLU that could not be made a part of the layer before it.
 #[derive(Debug)]
@@ -110,12 +111,13 @@ impl Flatten {
     pub fn forward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
         let (input, output) = (&slots[self.from], &slots[self.to]);
         let (from, to) = pair(&mut tape.values, self.from, self.to);
-        let area = input.shape.height * input.shape.width;
+        let Shape { height, width, .. } = input.shape;
         for image in images {
-            let to = &mut to[image * output.value.size + output.value.offset..];
-            for (pixel, at) in input.value.pixels(input.shape, image).enumerate() {
-                let vector = to[pixel..].iter_mut().step_by(area);
-                vector.zip(&from[at..at + input.shape.channels]).for_each(|(to, from)| *to = *from);
+            let vector = output.value.row(image, 0);
+            let vector = &mut to[vector..vector + input.shape.values()];
+            for (row, values) in vector.chunks_exact_mut(width).enumerate() {
+                let (channel, row) = (row / height, row % height);
+                take_channel(&from[input.value.row(image, row) + channel..], input.depth, values);
             }
         }
     }

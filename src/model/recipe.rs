@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Unexpected, Visitor};
+use serde::de::{self, Deserializer};
 
+use super::error::RecipeError;
 use super::graph::Graph;
-use crate::flat::LayoutError;
+use super::layer::Layer;
 use crate::shape::Shape;
-use crate::simd::LevelError;
 
 /// The recipes inside the binary, by name.
 const BUILTIN: [(&str, &str); 2] = [
@@ -34,70 +34,6 @@ struct Body {
     init: Init,
     defaults: Defaults,
     expect: Option<Expect>,
-}
-
-/// One word of a recipe.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Layer {
-    /// `y = W x + b` over a vector; parameters `NAME.weight` `[out, in]` and `NAME.bias` `[out]`.
-    Linear {
-        /// Prefix of its parameters.
-        name: String,
-        /// Length of the result.
-        out: Width,
-    },
-    /// Convolution with a square kernel; parameters `NAME.weight` `[out, in, kernel, kernel]` and `NAME.bias` `[out]`.
-    Conv {
-        /// Prefix of its parameters.
-        name: String,
-        /// Channels of the result.
-        out: Width,
-        /// Side of the kernel.
-        kernel: usize,
-        /// Distance between the places where the kernel is applied.
-        #[serde(default = "one")]
-        stride: usize,
-        /// What is beyond the edge.
-        #[serde(default)]
-        padding: Padding,
-    },
-    /// Layers whose result is added to their input.
-    Residual {
-        /// Prefix of the names inside.
-        name: String,
-        /// What is inside; its result has the shape of its input.
-        layers: Vec<Self>,
-    },
-    /// `max(x, 0)`.
-    Relu {},
-    /// The maximum of each `size` x `size` window, side by side; an incomplete window at the edge is dropped.
-    MaxPool {
-        /// Side of the window.
-        size: usize,
-    },
-    /// An image as a vector, channel by channel, row by row.
-    Flatten {},
-}
-
-/// How many channels or values a layer makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    /// A number of them.
-    Count(usize),
-    /// As many as the data set has classes.
-    Classes,
-}
-
-/// What a convolution finds beyond the edge of its input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// Nothing: the kernel stays inside.
-    #[default]
-    Valid,
-    /// `kernel / 2` zeros on each side; at stride 1 the result has the size of the input.
-    Same,
 }
 
 /// Where parameters start: uniform between minus and plus a bound.
@@ -132,65 +68,6 @@ struct Expect {
     classes: usize,
     parameters: usize,
     layout: String,
-}
-
-/// A recipe that makes no model.
-#[derive(Debug, thiserror::Error)]
-pub enum RecipeError {
-    /// Neither a builtin name nor a path.
-    #[error(
-        "there is no model `{name}`: known are {}; a file of your own is given by its path, which ends in .toml",
-        Recipe::names().join(" and ")
-    )]
-    Unknown {
-        /// What was asked for.
-        name: String,
-    },
-    /// The file cannot be read.
-    #[error("cannot read the model file {origin}: {source}")]
-    Read {
-        /// The file.
-        origin: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The text is not TOML, or has a wrong word or key.
-    #[error("model {origin}: {message}")]
-    Syntax {
-        /// Where the text is from.
-        origin: String,
-        /// Line, column and what is wrong.
-        message: String,
-    },
-    /// A layer that cannot be where it is.
-    #[error("model {origin}, layer {layer}: {problem}")]
-    Layer {
-        /// Where the recipe is from.
-        origin: String,
-        /// Which layer: its position and kind, through all residuals around it.
-        layer: String,
-        /// What is wrong and what would be right.
-        problem: String,
-    },
-    /// The layers do not make a model.
-    #[error("model {origin}: {problem}")]
-    Whole {
-        /// Where the recipe is from.
-        origin: String,
-        /// What is wrong and what would be right.
-        problem: String,
-    },
-    /// The parameters cannot be laid out.
-    #[error("model {origin}: {source}")]
-    Layout {
-        /// Where the recipe is from.
-        origin: String,
-        /// Why.
-        source: LayoutError,
-    },
-    /// The kernels that were asked for cannot be had.
-    #[error(transparent)]
-    Simd(#[from] LevelError),
 }
 
 impl Recipe {
@@ -321,40 +198,6 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
-const fn one() -> usize {
-    1
-}
-
 fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Shape, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-}
-
-impl<'de> Deserialize<'de> for Width {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl Visitor<'_> for Reader {
-            type Value = Width;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number above 0 or \"classes\"")
-            }
-
-            fn visit_i64<E: de::Error>(self, count: i64) -> Result<Width, E> {
-                match usize::try_from(count) {
-                    Ok(count @ 1..) => Ok(Width::Count(count)),
-                    _ => Err(E::invalid_value(Unexpected::Signed(count), &self)),
-                }
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Width, E> {
-                match text {
-                    "classes" => Ok(Width::Classes),
-                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(Reader)
-    }
 }

@@ -28,12 +28,17 @@ impl Plane {
         }
     }
 
+    /// Where the first pixel of a row of image `image` starts.
+    pub const fn row(&self, image: usize, row: usize) -> usize {
+        image * self.size + self.offset + row * self.strides.row
+    }
+
     /// Where the pixels of image `image` start, in reading order.
     pub fn pixels(&self, shape: Shape, image: usize) -> impl Iterator<Item = usize> + use<> {
-        let Self { size, offset, strides } = *self;
+        let plane = *self;
         (0..shape.height).flat_map(move |row| {
-            let start = image * size + offset + row * strides.row;
-            (0..shape.width).map(move |col| start + col * strides.col)
+            let start = plane.row(image, row);
+            (0..shape.width).map(move |col| start + col * plane.strides.col)
         })
     }
 }

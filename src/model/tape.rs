@@ -54,3 +54,21 @@ pub fn pair<T>(buffers: &mut [T], from: usize, to: usize) -> (&mut T, &mut T) {
     let (before, after) = buffers.split_at_mut(to);
     (&mut before[from], &mut after[0])
 }
+
+/// Copies one channel of a row of pixels that are `depth` values apart out of `pixels`.
+pub fn take_channel(pixels: &[f32], depth: usize, channel: &mut [f32]) {
+    match depth {
+        1 => channel.copy_from_slice(&pixels[..channel.len()]),
+        _ => {
+            channel.iter_mut().zip(pixels.iter().step_by(depth)).for_each(|(to, from)| *to = *from)
+        }
+    }
+}
+
+/// The other way round.
+pub fn put_channel(channel: &[f32], pixels: &mut [f32], depth: usize) {
+    match depth {
+        1 => pixels[..channel.len()].copy_from_slice(channel),
+        _ => pixels.iter_mut().step_by(depth).zip(channel).for_each(|(to, from)| *to = *from),
+    }
+}
