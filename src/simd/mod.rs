@@ -1,6 +1,6 @@
 //! The arithmetic that decides how fast training is, once for every kind of processor.
 //!
-//! A kernel is written once, as a plain loop that the compiler turns into vector instructions ([`conv`]); `table`
+//! A kernel is written once, as a plain loop that the compiler turns into vector instructions (`conv`); `table`
 //! instantiates it for each [`Level`] and is the only place in the crate with `unsafe`.
 
 mod aligned;
