@@ -102,7 +102,7 @@ pub struct Tile {
     pub pixels: usize,
     /// Sums the products of the first pixels of a slice of input, the start apart.
     ///
-    /// It is called through a pointer for speed: where the compiler sees what becomes of the sums, it keeps them in
+    /// It is called through a pointer for speed: where the compiler saw what became of the sums, it kept them in
     /// memory all the time.
     pub sum: fn(&Convolution<'_>, &[f32], &mut Sums),
 }
