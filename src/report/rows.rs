@@ -33,7 +33,7 @@ struct Share {
 
 impl RoundRows {
     /// The first line.
-    pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,bytes,wait_ms,push_ms,pull_ms,\
+    pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,gone,bytes,wait_ms,push_ms,pull_ms,\
         norm,loss,tolerance,critical,allowance\n";
 
     /// Takes note of one event; returns the rows that it completes.
@@ -121,6 +121,7 @@ impl OpenRound {
                 push(&|push| push.repaired.to_string()),
                 push(&|push| push.forgiven.to_string()),
                 push(&|push| push.late.to_string()),
+                push(&|push| push.gone.to_string()),
                 push(&|push| push.bytes.to_string()),
                 push(&|push| millis(push.wait_ns)),
                 push(&|push| millis(push.push_ns)),

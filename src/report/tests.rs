@@ -19,6 +19,7 @@ fn push(round: u32, worker: u16, forgiven: u32, late: u32) -> Event {
         repaired: u32::from(worker) - 1,
         forgiven,
         late,
+        gone: 0,
         bytes: 33_800,
         allowance: 5200 - 5200 * u64::from(forgiven.min(1)),
         wait_ns: 2 * MS,
