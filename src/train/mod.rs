@@ -1,8 +1,10 @@
 //! What a worker does with its processor; it does not know who carries the results.
 
 mod synthetic;
+mod trainer;
 
 pub use self::synthetic::Synthetic;
+pub use self::trainer::Trainer;
 use crate::ps::worker::{Answer, Delivery, Job, Setup};
 use crate::wire::{ByeCode, Task};
 
@@ -17,8 +19,8 @@ pub trait Exchange {
 
 /// What can compute gradients and evaluate.
 pub trait Compute {
-    /// Fills `delivery.gradient` with the mean gradient over `count` examples from `first` of shard `slot`; returns their
-    /// mean loss.
+    /// Fills `delivery.gradient` with the mean gradient over `count` examples from `first` of shard `slot`; returns
+    /// their mean loss.
     fn gradient(&mut self, delivery: &mut Delivery, slot: u16, first: u64, count: u32) -> f64;
 
     /// Evaluates `count` test examples from `first`; returns how many are right, and the sum of the cross-entropy.
