@@ -19,6 +19,7 @@ pub mod plan;
 pub mod ps;
 pub mod report;
 pub mod rng;
+pub mod run;
 pub mod shape;
 pub mod sim;
 pub mod simd;

@@ -262,6 +262,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
         .ok_or_else(|| UnitError::new(text, "a duration, such as `250us`, `2ms` or `1.5s`"))
 }
 
+/// A duration in the largest unit that leaves no fraction, as [`parse_duration`] reads it.
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
+    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    scaled(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), &units, "ns")
+}
+
+/// `number` in the first of `units` (largest first, with their sizes) that leaves no fraction, else in the `smallest`.
+#[must_use]
+pub fn scaled(number: u64, units: &[(u64, &str)], smallest: &str) -> String {
+    let exact = units.iter().find(|(size, _)| number.is_multiple_of(*size));
+    let (size, unit) = exact.copied().unwrap_or((1, smallest));
+    format!("{}{unit}", number / size)
+}
+
 impl Serialize for Tolerance {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["report"],
     &["experiment"],
     &["cli"],
+    &["run"],
     &["main"],
 ];
 

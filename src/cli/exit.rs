@@ -5,9 +5,13 @@ use std::fmt;
 use std::process::ExitCode;
 
 use super::{BindError, UsageError};
+use crate::dataset::{DatasetError, ShardsError, UnknownDataset};
 use crate::experiment::ExperimentError;
+use crate::link::NetError;
+use crate::model::{CheckpointError, RecipeError};
 use crate::plan::PlanError;
 use crate::report::ReportError;
+use crate::simd::LevelError;
 
 /// How a command ended, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +81,13 @@ means! {
     UsageError => Usage,
     BindError => Usage,
     PlanError => Usage,
+    RecipeError => Usage,
+    NetError => Usage,
+    ShardsError => Usage,
+    UnknownDataset => Usage,
+    LevelError => Usage,
+    DatasetError => Data,
+    CheckpointError => Failed,
 }
 
 impl From<ReportError> for Failure {

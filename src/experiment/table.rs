@@ -47,18 +47,16 @@ pub(super) fn tabulate(cells: &[(Plot, Option<Summary>)]) -> Table {
 }
 
 fn key_column(rows: &[Row<'_>], at: usize) -> Column {
-    let name = rows[0].labels[at].0.to_owned();
-    let cells = rows.iter().map(|row| Cell::Text(row.labels[at].1.clone())).collect();
-    Column { name, cells }
+    Column::words(rows[0].labels[at].0, rows.iter().map(|row| row.labels[at].1.clone()))
 }
 
 /// Finished runs of all, where that says anything.
 fn runs_column(rows: &[Row<'_>]) -> Column {
     let cell = |row: &Row<'_>| {
         let finished = row.results.iter().flatten().count();
-        Cell::Text(format!("{finished}/{}", row.results.len()))
+        format!("{finished}/{}", row.results.len())
     };
-    Column { name: "runs".to_owned(), cells: rows.iter().map(cell).collect() }
+    Column::words("runs", rows.iter().map(cell))
 }
 
 /// None if nobody has measured it.

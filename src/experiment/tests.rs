@@ -1,11 +1,12 @@
 //! Matrices are expanded, run, resumed and tabulated; the runs are made up.
 
 use std::cell::Cell as Shared;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::plan::{Document, Entry, Load, RecipeDefaults, Words};
+use crate::plan::{Document, Entry, Load, RecipeFacts, Words};
 use crate::ps::policy::PolicyConfig;
 use crate::report::RoundMs;
 
@@ -16,7 +17,7 @@ fn experiment(text: &str) -> Result<Experiment, ExperimentError> {
 fn with_flags(text: &str, flags: &[Entry]) -> Result<Experiment, ExperimentError> {
     let recipe = |model: &str| {
         let lr = if model == "fc" { 0.05 } else { 0.1 };
-        Ok(RecipeDefaults { lr, momentum: 0.9, batch: 64 })
+        Ok(RecipeFacts { digest: String::new(), lr, momentum: 0.9, batch: 64 })
     };
     let words = Words { recipe: &recipe, check: &|_, _| Ok(()) };
     Experiment::new("tiny", Document::parse("tiny.toml", text)?, flags, &words)
@@ -73,6 +74,7 @@ fn summary(cell: &Cell) -> Summary {
         repaired: u64::from(lossy) * 280,
         forgiven: u64::from(lossy * forgiving) * 90,
         late: 0,
+        rejects: BTreeMap::new(),
         evaluations: vec![],
         plan: cell.digest.clone(),
         folder: String::new(),

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::units::{Instant, Probability, parse_duration};
+use crate::units::{Instant, Probability, format_duration, parse_duration};
 
 /// Gilbert and Elliott's two states: a good one, and a bad one that loses. Each datagram first moves the state.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,7 +63,11 @@ impl Reorder {
 impl fmt::Display for Reorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&percent(self.share))?;
-        if self.hold == HOLD_DEFAULT { Ok(()) } else { write!(f, "/{}", duration(self.hold)) }
+        if self.hold == HOLD_DEFAULT {
+            Ok(())
+        } else {
+            write!(f, "/{}", format_duration(self.hold))
+        }
     }
 }
 
@@ -95,7 +99,7 @@ impl Partition {
 
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [start, end] = [self.start, self.end].map(|at| duration(at - Instant::ZERO));
+        let [start, end] = [self.start, self.end].map(|at| format_duration(at - Instant::ZERO));
         write!(f, "{start}..{end}")
     }
 }
@@ -116,18 +120,6 @@ pub(super) fn percent(share: Probability) -> String {
     let percent = format!("{}%", (share.as_f64() * 1e8).round() / 1e6);
     let exact = percent.parse() == Ok(share);
     if exact { percent } else { share.as_f64().to_string() }
-}
-
-pub(super) fn duration(duration: Duration) -> String {
-    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
-    scaled(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), &UNITS, "ns")
-}
-
-/// `number` in the first of `units` (given by size) that needs no decimals, else in the `smallest`.
-pub(super) fn scaled(number: u64, units: &[(u64, &str)], smallest: &str) -> String {
-    let fits = units.iter().find(|(size, _)| number.is_multiple_of(*size));
-    let (size, unit) = fits.copied().unwrap_or((1, smallest));
-    format!("{}{unit}", number / size)
 }
 
 #[cfg(test)]
@@ -151,7 +143,7 @@ mod tests {
             ("0.5us", "500ns"),
             ("60s", "60s"),
         ] {
-            assert_eq!(duration(delay(text).unwrap()), printed);
+            assert_eq!(format_duration(delay(text).unwrap()), printed);
         }
         assert_eq!(delay("61s"), None);
     }

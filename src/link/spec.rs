@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::NetError;
-use super::condition::{Burst, Partition, Reorder, delay, duration, percent, probability, scaled};
-use crate::units::{ByteSize, Probability, Rate};
+use super::condition::{Burst, Partition, Reorder, delay, percent, probability};
+use crate::units::{ByteSize, Probability, Rate, format_duration, scaled};
 
 /// The conditions of one link, the same in both directions; by default it is perfect.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -109,8 +109,8 @@ impl NetSpec {
             "loss" => Some(percent(self.loss)),
             "burst" => self.burst.map(|burst| burst.to_string()),
             "rate" => self.rate.map(|rate| scaled(rate.bits_per_second(), &RATES, "bit")),
-            "delay" => Some(duration(self.delay)),
-            "jitter" => Some(duration(self.jitter)),
+            "delay" => Some(format_duration(self.delay)),
+            "jitter" => Some(format_duration(self.jitter)),
             "queue" => self.queue.map(|queue| scaled(queue.0, &SIZES, "")),
             "reorder" => self.reorder.map(|reorder| reorder.to_string()),
             "dup" => Some(percent(self.dup)),

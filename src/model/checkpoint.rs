@@ -27,7 +27,7 @@ pub struct Checkpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file system refused; what was there before is still there.
-    #[error("cannot write the checkpoint {path}: {source}")]
+    #[error("cannot write the checkpoint {path}")]
     Write {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The file system refused.
-    #[error("cannot read the checkpoint {path}: {source}")]
+    #[error("cannot read the checkpoint {path}")]
     Read {
         /// The file.
         path: PathBuf,

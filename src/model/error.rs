@@ -17,12 +17,12 @@ pub enum RecipeError {
         name: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the model file {origin}: {source}")]
+    #[error("cannot read the model file {origin}: {problem}")]
     Read {
         /// The file.
         origin: String,
         /// Why.
-        source: std::io::Error,
+        problem: std::io::Error,
     },
     /// The text is not TOML, or has a wrong word or key.
     #[error("model {origin}: {message}")]
@@ -51,12 +51,12 @@ pub enum RecipeError {
         problem: String,
     },
     /// The parameters cannot be laid out.
-    #[error("model {origin}: {source}")]
+    #[error("model {origin}: {problem}")]
     Layout {
         /// Where the recipe is from.
         origin: String,
         /// Why.
-        source: LayoutError,
+        problem: LayoutError,
     },
     /// The kernels that were asked for cannot be had.
     #[error(transparent)]

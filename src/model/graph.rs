@@ -50,8 +50,10 @@ impl Graph {
             )));
         }
         let tensors = parameters.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
-        let layout = Layout::new(tensors)
-            .map_err(|source| RecipeError::Layout { origin: recipe.origin().to_owned(), source })?;
+        let layout = Layout::new(tensors).map_err(|problem| RecipeError::Layout {
+            origin: recipe.origin().to_owned(),
+            problem,
+        })?;
         if layout.values() > PARAMETERS_MAX {
             let found = layout.values();
             return Err(recipe.whole(format!("{found} parameters are more than {PARAMETERS_MAX}")));

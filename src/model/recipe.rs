@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
+use sha2::{Digest, Sha256};
 
 use super::error::RecipeError;
 use super::graph::Graph;
@@ -98,7 +99,7 @@ impl Recipe {
         let origin = name_or_path.to_owned();
         match fs::read_to_string(name_or_path) {
             Ok(text) => Self::parse(&text, &origin),
-            Err(source) => Err(RecipeError::Read { origin, source }),
+            Err(problem) => Err(RecipeError::Read { origin, problem }),
         }
     }
 
@@ -168,6 +169,12 @@ impl Recipe {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// SHA-256 of the text in hexadecimal digits: an edited recipe is another one.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        super::hex(&Sha256::digest(&self.text))
     }
 
     /// The layers in order.

@@ -2,10 +2,9 @@
 //!
 //! What was typed (flags over a TOML file) is a list of [`Entry`]s; [`Plan::from_entries`] turns it into what is meant,
 //! once, and nothing behind it looks at text again. [`Plan::to_toml`] is the canonical text: it parses back to an
-//! equal plan, travels to the workers and has a digest. Names that other modules own (models, data sets, shards,
+//! equal plan and travels to the workers; together with the model's recipe it has a digest. Names that other modules own (models, data sets, shards,
 //! augmentation, network conditions) are checked through [`Words`] and kept as text.
 
-mod compute;
 mod error;
 mod nearest;
 mod resolve;
@@ -19,19 +18,20 @@ mod text;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use compute::Compute;
 pub use error::PlanError;
 pub use nearest::nearest;
-pub use resolve::{RecipeDefaults, Words};
+pub use resolve::{RecipeFacts, Words};
 pub use schedule::Schedule;
 pub use server::DataSize;
 pub(crate) use source::unknown;
 pub use source::{Choice, Document, Entry, Origin, overlay};
+pub use text::line;
 
 use crate::codec::Codec;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::SgdConfig;
 use crate::ps::policy::PolicyConfig;
+use crate::sim::ComputeTime;
 use crate::units::Tolerance;
 
 /// Every key of a plan, in the order of the canonical text. A flag is a key behind two dashes.
@@ -97,7 +97,7 @@ pub struct Plan {
     /// Network conditions, clauses joined by `; `; empty: as the network is.
     pub net: String,
     /// What stands for the time of a training step in a simulation.
-    pub compute: Compute,
+    pub compute: ComputeTime,
     /// A worker that says nothing for so long is dropped.
     pub worker_timeout: Duration,
     /// A worker that is heard but does not begin its push for so long is dropped.
@@ -123,6 +123,8 @@ pub enum Load {
 pub struct Training {
     /// Name or path of the recipe.
     pub model: String,
+    /// Digest of the recipe. No part of the text, which is read together with the recipe.
+    pub recipe: String,
     /// Name of the data set.
     pub dataset: String,
     /// How the data is dealt to the workers.

@@ -16,28 +16,31 @@ use crate::ps::optimizer::SgdConfig;
 use crate::ps::policy::PolicyConfig;
 use crate::units::{ByteSize, Tolerance, parse_duration};
 
-/// What a model's recipe suggests where the plan says nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RecipeDefaults {
-    /// Learning rate.
+/// What a plan has to know of its model's recipe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecipeFacts {
+    /// Tells it from any other recipe.
+    pub digest: String,
+    /// Learning rate where the plan names none.
     pub lr: f64,
-    /// Momentum.
+    /// Momentum where the plan names none.
     pub momentum: f32,
-    /// Training examples of one worker in one round.
+    /// Training examples of one worker in one round where the plan does not say.
     pub batch: u32,
 }
 
 /// The modules that own a plan's words, as far as a plan has to ask them.
 #[derive(Clone, Copy)]
 pub struct Words<'a> {
-    /// What the recipe called so (a name or a path) suggests, or why there is none.
-    pub recipe: &'a dyn Fn(&str) -> Result<RecipeDefaults, String>,
+    /// The facts of the recipe called so (a name or a path), or why there is none.
+    pub recipe: &'a dyn Fn(&str) -> Result<RecipeFacts, String>,
     /// Whether a text suits its key (`dataset`, `shards`, `augment` or `net`), or why not.
     pub check: &'a dyn Fn(&str, &str) -> Result<(), String>,
 }
 
-/// Defaults of a synthetic load, whose parameters mean nothing: they only have to move a little.
-const SYNTHETIC: RecipeDefaults = RecipeDefaults { lr: 0.1, momentum: 0.0, batch: 1 };
+/// What stands for the recipe of a synthetic load, whose parameters mean nothing: they only have to move a little.
+const SYNTHETIC: RecipeFacts =
+    RecipeFacts { digest: String::new(), lr: 0.1, momentum: 0.0, batch: 1 };
 /// Keys that say nothing about a synthetic load.
 const TRAINING_KEYS: [&str; 7] =
     ["model", "dataset", "epochs", "shards", "augment", "batch", "eval-every"];
@@ -56,15 +59,15 @@ impl Plan {
     pub fn from_entries(entries: Vec<Entry>, words: &Words<'_>) -> Result<Self, PlanError> {
         known(&entries)?;
         let typed = Typed { entries, words };
-        let (load, defaults) = typed.load()?;
+        let (load, recipe) = typed.load()?;
         Ok(Self {
             name: typed.name()?,
             data_dir: PathBuf::from(typed.text("data-dir").unwrap_or("data")),
             load,
             workers: typed.whole("workers", 1..=1024)?.unwrap_or(2) as u16,
-            lr: typed.real("lr", "a number above 0", |lr| lr > 0.0)?.unwrap_or(defaults.lr),
+            lr: typed.real("lr", "a number above 0", |lr| lr > 0.0)?.unwrap_or(recipe.lr),
             schedule: typed.parse("schedule", Schedule::EXPECTED)?.unwrap_or(Schedule::Constant),
-            sgd: typed.sgd(defaults.momentum)?,
+            sgd: typed.sgd(recipe.momentum)?,
             seed: typed.whole("seed", 0..=i64::MAX as u64)?.unwrap_or(1),
             codec: typed.named("codec")?.unwrap_or(Codec::Raw),
             missing: typed.named("missing")?.unwrap_or(Missing::Feedback),
@@ -176,10 +179,10 @@ impl Typed<'_> {
         })
     }
 
-    fn load(&self) -> Result<(Load, RecipeDefaults), PlanError> {
+    fn load(&self) -> Result<(Load, RecipeFacts), PlanError> {
         let Some(bytes) = self.entry("bytes") else {
-            let (training, defaults) = self.training()?;
-            return Ok((Load::Training(training), defaults));
+            let (training, recipe) = self.training()?;
+            return Ok((Load::Training(training), recipe));
         };
         if let Some(other) = TRAINING_KEYS.iter().find_map(|key| self.entry(key)) {
             let advice = "`bytes` replaces training by a synthetic load";
@@ -194,26 +197,23 @@ impl Typed<'_> {
         Ok((Load::Synthetic { bytes, rounds }, SYNTHETIC))
     }
 
-    fn training(&self) -> Result<(Training, RecipeDefaults), PlanError> {
+    fn training(&self) -> Result<(Training, RecipeFacts), PlanError> {
         let model = self.text("model").unwrap_or("fc").to_owned();
-        let defaults = self.recipe(&model)?;
+        let recipe = self.recipe(&model)?;
         let training = Training {
             model,
+            recipe: recipe.digest.clone(),
             dataset: self.checked("dataset", "optdigits")?,
             shards: self.checked("shards", "iid")?,
             augment: self.checked("augment", "none")?,
-            batch: self.whole("batch", 1..=65_536)?.map_or(defaults.batch, |batch| batch as u32),
+            batch: self.whole("batch", 1..=65_536)?.map_or(recipe.batch, |batch| batch as u32),
             length: self.length()?,
             eval_every: self.whole("eval-every", 0..=EPOCHS_MAX)?.unwrap_or(1) as u32,
         };
-        Ok((training, defaults))
+        Ok((training, recipe))
     }
 
-    /// Asks the recipe only where something is left to it: a worker gets a complete plan, and not yet the recipe.
-    fn recipe(&self, model: &str) -> Result<RecipeDefaults, PlanError> {
-        if ["lr", "momentum", "batch"].iter().all(|key| self.entry(key).is_some()) {
-            return Ok(SYNTHETIC);
-        }
+    fn recipe(&self, model: &str) -> Result<RecipeFacts, PlanError> {
         (self.words.recipe)(model).map_err(|reason| {
             let default = Entry::flag("model", model);
             refused(self.entry("model").unwrap_or(&default), reason)

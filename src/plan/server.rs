@@ -59,23 +59,31 @@ impl Plan {
         Ok(ScheduleConfig { lr: self.lr, kind })
     }
 
-    /// What the server core has to know to run this plan on data of this size.
+    /// Examples that the rounds go through: those of the data set, `data`. In a synthetic load, one stands for each
+    /// worker and round, so that the whole run is one epoch, and nothing is evaluated.
+    #[must_use]
+    pub fn examples(&self, data: DataSize) -> DataSize {
+        match &self.load {
+            Load::Training(_) => data,
+            Load::Synthetic { rounds, .. } => {
+                DataSize { train: u64::from(*rounds) * u64::from(self.workers), test: 0 }
+            }
+        }
+    }
+
+    /// What the server core has to know to run this plan on data of this size. `brief` goes to the workers.
     ///
     /// # Errors
     /// As [`Plan::schedule`].
-    pub fn server_config(&self, data: DataSize) -> Result<ServerConfig, PlanError> {
-        let (train_len, test_len, eval_every, iid) = match &self.load {
-            Load::Training(training) => {
-                (data.train, data.test, training.eval_every, training.shards == "iid")
-            }
-            // One example for each worker and round: the whole run is one epoch, and nothing is evaluated.
-            Load::Synthetic { rounds, .. } => {
-                (u64::from(*rounds) * u64::from(self.workers), 0, 0, true)
-            }
+    pub fn server_config(&self, data: DataSize, brief: &str) -> Result<ServerConfig, PlanError> {
+        let DataSize { train: train_len, test: test_len } = self.examples(data);
+        let (eval_every, iid) = match &self.load {
+            Load::Training(training) => (training.eval_every, training.shards == "iid"),
+            Load::Synthetic { .. } => (0, true),
         };
         let eval_every = u64::from(eval_every).saturating_mul(self.rounds_per_epoch(train_len));
         Ok(ServerConfig {
-            plan: self.shared_text().into(),
+            plan: brief.into(),
             workers: self.workers,
             rounds: self.rounds(train_len)?,
             batch: self.batch(),

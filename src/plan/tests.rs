@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::*;
 use crate::rng;
 
-fn recipe(name: &str) -> Result<RecipeDefaults, String> {
+fn recipe(name: &str) -> Result<RecipeFacts, String> {
     match name {
-        "fc" => Ok(RecipeDefaults { lr: 0.05, momentum: 0.9, batch: 32 }),
+        "fc" => Ok(RecipeFacts { digest: "f".into(), lr: 0.05, momentum: 0.9, batch: 32 }),
         _ => Err(format!("no model is called `{name}`")),
     }
 }
@@ -147,16 +147,27 @@ fn bad_plans_say_what_is_wrong() {
 }
 
 #[test]
-fn a_complete_plan_does_not_ask_for_the_recipe() {
-    let text = plan("").unwrap().shared_text().replace("\"fc\"", "\"elsewhere\"");
-    assert!(plan(&text).is_ok(), "{text}");
+fn another_recipe_of_the_same_name_is_another_plan() {
+    let edited = |name: &str| Ok(RecipeFacts { digest: "edited".into(), ..recipe(name)? });
+    let edited = Plan::parse("plan.toml", "", &Words { recipe: &edited, check: &check }).unwrap();
+    let before = plan("").unwrap();
+    assert_eq!(before.to_toml(), edited.to_toml());
+    assert_ne!(before.digest(), edited.digest());
+}
+
+#[test]
+fn lines_hold_any_text() {
+    for text in ["", "a\"b\\", "# '''\n\"\"\"\r\n\u{7f}\t\u{0}ü", "\n"] {
+        let document = Document::parse("line", &line("key", text)).unwrap();
+        assert_eq!(document.choices[0].texts, [text]);
+    }
 }
 
 #[test]
 fn local_keys_change_no_digest_and_all_others_do() {
     let digest = |text: &str| plan(text).unwrap().digest();
     let base = digest("");
-    insta::assert_snapshot!(base, @"cad779b433ec9c2cfcbaa428d4ea311b69a4e7c47c2bacbc708d0e58d56d38a9");
+    insta::assert_snapshot!(base, @"2426b35a1ced0eaab571a975d7348d4ac2607b7cdb40af4dd1a154393ec6859c");
     assert_eq!(base, digest("name = 'a'\ndata-dir = '/b'"));
     let texts =
         ["lr = 0.1", "seed = 2", "net = 'loss=1%'", "epochs = 6", "policy = 'clr'", "shards = 'x'"];
@@ -222,7 +233,7 @@ fn texts_are_keys_in_their_order() {
 #[test]
 fn the_server_gets_rounds() {
     let config =
-        |text: &str, train, test| plan(text).unwrap().server_config(DataSize { train, test });
+        |text: &str, train, test| plan(text).unwrap().server_config(DataSize { train, test }, "");
     let trained = config("workers = 3\nbatch = 32\nepochs = 4\neval-every = 2", 1438, 359).unwrap();
     assert_eq!((trained.rounds, trained.eval_every, trained.slots), (4 * 15, 2 * 15, 1));
     assert_eq!((trained.train_len, trained.test_len, trained.batch), (1438, 359, 32));

@@ -1,12 +1,11 @@
 //! The canonical text of a plan, and its digest.
 
-use std::time::Duration;
-
 use sha2::{Digest, Sha256};
 use toml::Value;
 
 use super::{Length, Load, Plan};
 use crate::ps::policy::PolicyConfig;
+use crate::units::format_duration;
 
 /// Keys that say where things lie on one machine and change no result: left out of the shared text and the digest.
 const LOCAL_KEYS: [&str; 2] = ["name", "data-dir"];
@@ -26,11 +25,14 @@ impl Plan {
         toml(&values)
     }
 
-    /// SHA-256 of the shared text in hexadecimal: equal digests, equal results.
+    /// SHA-256 of the shared text and the recipe's digest, in hexadecimal: equal digests, equal results.
     #[must_use]
     pub fn digest(&self) -> String {
-        let digest = Sha256::digest(self.shared_text());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut hash = Sha256::new_with_prefix(self.shared_text());
+        if let Load::Training(training) = &self.load {
+            hash.update(&training.recipe);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Keys and their values as they would be typed, in the order of [`KEYS`](super::KEYS).
@@ -103,14 +105,20 @@ impl Plan {
         }
         values.push(("net", self.net.as_str().into()));
         values.push(("compute", self.compute.to_string().into()));
-        values.push(("worker-timeout", duration(self.worker_timeout).into()));
-        values.push(("compute-timeout", duration(self.compute_timeout).into()));
+        values.push(("worker-timeout", format_duration(self.worker_timeout).into()));
+        values.push(("compute-timeout", format_duration(self.compute_timeout).into()));
         values
     }
 }
 
 fn toml(values: &[(&'static str, Value)]) -> String {
     values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+}
+
+/// `key` with a text of any length as TOML.
+#[must_use]
+pub fn line(key: &str, text: &str) -> String {
+    format!("{key} = {}\n", Value::from(text))
 }
 
 /// A whole number; TOML's are signed, and the plan's ranges end below that.
@@ -121,13 +129,4 @@ fn whole(number: u64) -> Value {
 /// The shortest decimal that is this `f32`, which is not the one that is its `f64`.
 fn real(number: f32) -> Value {
     number.to_string().parse::<f64>().unwrap_or_else(|_| f64::from(number)).into()
-}
-
-/// A duration in the largest unit that leaves no fraction, as `units::parse_duration` reads it.
-pub(super) fn duration(duration: Duration) -> String {
-    let nanos = duration.as_nanos();
-    let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
-    let exact = units.iter().find(|(_, scale)| nanos.is_multiple_of(*scale));
-    let (unit, scale) = exact.expect("every number is a multiple of 1");
-    format!("{}{unit}", nanos / scale)
 }

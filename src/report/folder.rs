@@ -33,8 +33,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder of `plan` under `runs`. `command` is the command line that repeats the run, `base` the
-    /// wall-clock time (since 1970) at which the clock of the events starts; 0 in a simulation.
+    /// Makes the folder of `plan` under `runs`. `command` is the command that runs it (`train`), `base` the wall-clock
+    /// time (since 1970) at which the clock of the events starts; 0 in a simulation.
     ///
     /// # Errors
     /// If the plan names a folder that exists, or something cannot be written.
@@ -48,7 +48,8 @@ impl RunFolder {
         let plan_digest = plan.digest();
         let mut file = Output::create(path.join("plan.toml"))?;
         file.write(&preamble(command, &plan_digest))?;
-        file.write(&plan.to_toml())?;
+        // Without its name, so that the file can be run again as it is.
+        file.write(&Plan { name: None, ..plan.clone() }.to_toml())?;
         file.flush()?;
         let mut folder = Self {
             events: Output::create(path.join("events.jsonl"))?,
@@ -141,8 +142,10 @@ struct Line<'a> {
 /// Comments that say what the plan is and how to repeat it.
 fn preamble(command: &str, digest: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let command: String = command.lines().map(|line| format!("#   {line}\n")).collect();
-    format!("# mlt-lite {version}, plan {digest}\n# To repeat this run:\n{command}")
+    format!(
+        "# mlt-lite {version}, plan {digest}\n\
+         # To repeat this run, where it was started: mlt-lite {command} --plan THIS_FILE\n"
+    )
 }
 
 /// Makes a new folder under `runs`, whose name nobody else has.

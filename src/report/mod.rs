@@ -20,7 +20,7 @@ pub use folder::RunFolder;
 pub(crate) use progress::clock;
 pub use progress::{Progress, Style};
 pub use rows::RoundRows;
-pub use summary::{Evaluation, RoundMs, Summary};
+pub use summary::{Closing, Evaluation, RoundMs, Summary};
 pub use table::{Cell, Column, Table};
 pub use tally::Tally;
 pub use wall::timestamp;
@@ -78,15 +78,14 @@ impl Report {
         Ok(self.progress.record(&stamped.event, &self.tally, now))
     }
 
-    /// Completes the files; returns the summary, given the `digest` of the final parameters, and what is to be
-    /// written to the terminal before anything else.
+    /// Completes the files; returns the summary, and what is to be written to the terminal before anything else.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn finish(mut self, digest: Option<String>) -> Result<(Summary, String), ReportError> {
+    pub fn finish(mut self, closing: Closing<'_>) -> Result<(Summary, String), ReportError> {
         self.folder.finish()?;
         let folder = self.folder.path().display().to_string();
-        let summary = Summary::new(&self.tally, self.folder.plan_digest(), digest, folder);
+        let summary = Summary::new(&self.tally, self.folder.plan_digest(), folder, closing);
         Ok((summary, self.progress.finish()))
     }
 

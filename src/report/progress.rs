@@ -75,6 +75,8 @@ impl Progress {
                     "worker {worker} joined from {address} ({live} of {planned})"
                 ))
             }
+            // Everybody leaves in the end.
+            Event::WorkerLeft(_) if tally.rounds >= self.rounds => String::new(),
             Event::WorkerLeft(left) => {
                 let (worker, reason, live) = (left.worker, &left.reason, left.live);
                 self.message(&format!(

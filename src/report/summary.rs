@@ -1,12 +1,15 @@
 //! What a run came to, as one JSON object and as text.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::tally::Tally;
 use crate::event::Evaluated;
+use crate::ps::server::Totals;
 use crate::units::ByteSize;
+use crate::wire::{Reject, Rejects};
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,9 +20,9 @@ pub struct Summary {
     pub rounds: u32,
     /// From the start of the first round to the end of the last pull, in seconds.
     pub seconds: f64,
-    /// UDP payload bytes of pushes that arrived.
+    /// UDP payload bytes that reached the server.
     pub bytes_up: u64,
-    /// UDP payload bytes sent for pulls.
+    /// UDP payload bytes that the server sent.
     pub bytes_down: u64,
     /// Duration of rounds.
     pub round_ms: RoundMs,
@@ -33,12 +36,25 @@ pub struct Summary {
     pub forgiven: u64,
     /// Missing blocks that a deadline or the loss of a worker closed out.
     pub late: u64,
+    /// Datagrams that the server put aside, by reason.
+    pub rejects: BTreeMap<Reject, u64>,
     /// All evaluations.
     pub evaluations: Vec<Evaluation>,
     /// Digest of the plan.
     pub plan: String,
     /// The run folder.
     pub folder: String,
+}
+
+/// What only the server knows when a run is over.
+#[derive(Clone, Debug)]
+pub struct Closing<'a> {
+    /// SHA-256 of the final parameters; none if the run did not get there.
+    pub digest: Option<String>,
+    /// What crossed its door.
+    pub totals: &'a Totals,
+    /// What it put aside.
+    pub rejects: &'a Rejects,
 }
 
 /// Duration of rounds, from the start to the close of the last pull, in milliseconds.
@@ -71,20 +87,21 @@ pub struct Evaluation {
 impl Summary {
     /// The summary of a run whose events were tallied.
     #[must_use]
-    pub fn new(tally: &Tally, plan: &str, digest: Option<String>, folder: String) -> Self {
+    pub fn new(tally: &Tally, plan: &str, folder: String, closing: Closing<'_>) -> Self {
         let evaluations: Vec<_> = tally.evaluations.iter().map(Evaluation::from).collect();
         Self {
             accuracy: evaluations.last().map(|last| last.accuracy),
             rounds: tally.rounds,
             seconds: tally.seconds(),
-            bytes_up: tally.bytes_up,
-            bytes_down: tally.bytes_down,
+            bytes_up: closing.totals.bytes_up,
+            bytes_down: closing.totals.bytes_down,
             round_ms: RoundMs::new(tally.round_ns().collect()),
-            digest,
+            digest: closing.digest,
             owed: tally.owed,
             repaired: tally.repaired,
             forgiven: tally.forgiven,
             late: tally.late,
+            rejects: closing.rejects.iter().collect(),
             evaluations,
             plan: plan.to_owned(),
             folder,
@@ -140,6 +157,11 @@ impl fmt::Display for Summary {
         )?;
         if let Some(digest) = &self.digest {
             writeln!(f, "digest    {digest}")?;
+        }
+        if !self.rejects.is_empty() {
+            let rejects: Vec<String> =
+                self.rejects.iter().map(|(reject, count)| format!("{count} {reject}")).collect();
+            writeln!(f, "rejects   {}", rejects.join(", "))?;
         }
         writeln!(f, "folder    {}", self.folder)
     }

@@ -34,6 +34,14 @@ pub enum Cell {
     Empty,
 }
 
+impl Column {
+    /// A column of words.
+    #[must_use]
+    pub fn words(name: &str, words: impl IntoIterator<Item = String>) -> Self {
+        Self { name: name.to_owned(), cells: words.into_iter().map(Cell::Text).collect() }
+    }
+}
+
 impl Cell {
     /// Mean and standard deviation of `samples`, shown with so many decimals; empty without samples.
     #[must_use]

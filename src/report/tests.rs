@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::event::*;
 use crate::ids::{Round, WorkerId};
-use crate::plan::{Plan, RecipeDefaults, Words};
+use crate::plan::{Plan, RecipeFacts, Words};
+use crate::ps::server::Totals;
 use crate::units::Tolerance;
+use crate::wire::{Reject, Rejects};
 
 const MS: u64 = 1_000_000;
 
@@ -126,7 +128,8 @@ fn run() -> Vec<Stamped> {
 }
 
 fn plan(text: &str) -> Plan {
-    let recipe = |_: &str| Ok(RecipeDefaults { lr: 0.05, momentum: 0.9, batch: 64 });
+    let recipe =
+        |_: &str| Ok(RecipeFacts { digest: String::new(), lr: 0.05, momentum: 0.9, batch: 64 });
     let words = Words { recipe: &recipe, check: &|_, _| Ok(()) };
     Plan::parse("plan.toml", text, &words).unwrap()
 }
@@ -177,13 +180,16 @@ fn a_run_folder_holds_the_run() {
     let scratch = Scratch::new("folder");
     let base = Duration::from_millis(1_700_000_000_000);
     let plan = plan("policy = 'clr'\ntolerance = '2%'");
-    let command = "mlt-lite train --policy clr --tolerance 2%";
-    let folder = RunFolder::create(&scratch.0, &plan, command, base).unwrap();
+    let folder = RunFolder::create(&scratch.0, &plan, "train", base).unwrap();
     let mut report = Report::new(folder, Progress::new(Style::Plain, 8, 2));
     for stamped in run() {
         report.record(&stamped, stamped.at).unwrap();
     }
-    let (mut summary, _) = report.finish(Some("abc".to_owned())).unwrap();
+    let mut rejects = Rejects::default();
+    rejects.count(Reject::Checksum);
+    let totals = Totals { bytes_up: 300_000, bytes_down: 310_000 };
+    let closing = Closing { digest: Some("abc".to_owned()), totals: &totals, rejects: &rejects };
+    let (mut summary, _) = report.finish(closing).unwrap();
     summary.folder = "runs/fc-optdigits-1-1".to_owned();
     insta::assert_snapshot!("summary-text", summary.to_string());
     insta::assert_snapshot!("summary-json", summary.to_json());

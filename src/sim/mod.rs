@@ -1,6 +1,7 @@
 //! Server and workers in one process on a virtual clock, over emulated links: the same cores as over the network, and the
 //! same run, to the bit, for the same seed.
 
+mod compute;
 mod host;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,7 @@ mod tests;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+pub use self::compute::ComputeTime;
 use self::host::Host;
 use crate::event::Stamped;
 use crate::link::{Link, NetPlan, NetSpec};
@@ -15,19 +17,10 @@ use crate::ps::server::{Outcome, ServerCore};
 use crate::train::Processor;
 use crate::units::Instant;
 
-/// How long a worker's jobs seem to take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ComputeTime {
-    /// On average.
-    pub mean: Duration,
-    /// At most so much more or less, evenly spread.
-    pub spread: Duration,
-}
-
 /// Datagrams that a simulated receive buffer holds.
 pub const CAPACITY: u16 = 512;
-/// One-way delay of a link that nothing is said about: a quiet local network.
-const DELAY_DEFAULT: &str = "delay=50us rate=10gbit";
+/// Rate and delay of a link where nothing is said about them: a local network.
+const LOCAL: &str = "delay=50us rate=10gbit";
 
 /// A server, its workers, and the links between them.
 pub struct World {
@@ -41,7 +34,7 @@ impl World {
     /// A world at time zero. Each worker has a link of its own, in each direction.
     ///
     /// # Panics
-    /// If the built-in description of a quiet network cannot be read.
+    /// If the built-in description of a local network cannot be read.
     #[must_use]
     pub fn new(
         server: ServerCore,
@@ -50,13 +43,14 @@ impl World {
         compute: ComputeTime,
         seed: u64,
     ) -> Self {
-        let quiet: NetSpec = DELAY_DEFAULT.parse().expect("a valid description");
+        let local: NetSpec = LOCAL.parse().expect("a valid description");
         let hosts = (0..).zip(processors).map(|(index, processor)| {
             let number = index + 1;
-            let given = net.for_worker(number);
-            let spec = if given.is_clear() { &quiet } else { given };
-            let up = Link::new(spec, seed, "up", number.into());
-            let down = Link::new(spec, seed, "down", number.into());
+            let mut spec = net.for_worker(number).clone();
+            spec.rate = spec.rate.or(local.rate);
+            spec.delay = if spec.delay.is_zero() { local.delay } else { spec.delay };
+            let up = Link::new(&spec, seed, "up", number.into());
+            let down = Link::new(&spec, seed, "down", number.into());
             Host::new(number, processor, up, down, compute, seed)
         });
         Self { now: Instant::ZERO, server, hosts: hosts.collect(), buf: Vec::new() }

@@ -10,7 +10,7 @@ mod table;
 
 pub use aligned::Aligned;
 pub use conv::{Convolution, Grid, LANES, Lanes, Start, Strides, WeightGradient};
-pub use level::{Level, LevelError};
+pub use level::{Level, LevelError, features};
 pub use table::Kernels;
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! Bad input from the network: weather. It is counted, and nothing else happens.
 
-use serde::Serialize;
-
 /// Why a datagram, or a part of it, was put aside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reject {
     /// Too short for a header, or longer than any datagram of ours.
     Length,
@@ -32,27 +29,24 @@ pub enum Reject {
     Limit,
 }
 
-impl Reject {
-    /// Every reason.
-    pub const ALL: [Self; 12] = [
-        Self::Length,
-        Self::Foreign,
-        Self::Version,
-        Self::Checksum,
-        Self::Kind,
-        Self::Malformed,
-        Self::Session,
-        Self::Replayed,
-        Self::Transfer,
-        Self::Span,
-        Self::Cookie,
-        Self::Limit,
-    ];
-}
+crate::named!(Reject, "reason to put a datagram aside", {
+    Length => "length",
+    Foreign => "foreign",
+    Version => "version",
+    Checksum => "checksum",
+    Kind => "kind",
+    Malformed => "malformed",
+    Session => "session",
+    Replayed => "replayed",
+    Transfer => "transfer",
+    Span => "span",
+    Cookie => "cookie",
+    Limit => "limit",
+});
 
 /// How often each [`Reject`] happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rejects([u64; Reject::ALL.len()]);
+pub struct Rejects([u64; Reject::NAMES.len()]);
 
 impl Rejects {
     /// Counts one.
@@ -62,7 +56,8 @@ impl Rejects {
 
     /// Those that happened, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (Reject, u64)> + '_ {
-        Reject::ALL.into_iter().zip(self.0).filter(|&(_, count)| count > 0)
+        let reasons = Reject::NAMES.iter().map(|&(_, reject)| reject);
+        reasons.zip(self.0).filter(|&(_, count)| count > 0)
     }
 
     /// All of them together.

@@ -1,22 +1,21 @@
-//! The time that stands for a training step in a simulation.
+//! The time that stands for a training step.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::text::duration;
-use crate::units::parse_duration;
+use crate::units::{format_duration, parse_duration};
 
-/// A time, drawn evenly from `mean - spread` to `mean + spread`: `20ms` or `20ms+-2ms`.
+/// How long a worker's jobs seem to take, drawn evenly from `mean - spread` to `mean + spread`: `20ms` or `20ms+-2ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Compute {
+pub struct ComputeTime {
     /// The middle.
     pub mean: Duration,
     /// The largest deviation from it, at most `mean`.
     pub spread: Duration,
 }
 
-impl FromStr for Compute {
+impl FromStr for ComputeTime {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -27,12 +26,12 @@ impl FromStr for Compute {
     }
 }
 
-impl fmt::Display for Compute {
+impl fmt::Display for ComputeTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", duration(self.mean))?;
+        write!(f, "{}", format_duration(self.mean))?;
         match self.spread {
             Duration::ZERO => Ok(()),
-            spread => write!(f, "+-{}", duration(spread)),
+            spread => write!(f, "+-{}", format_duration(spread)),
         }
     }
 }

@@ -1,0 +1,181 @@
+//! What a server has to do: from a checked plan to its configuration, from its last state to files and a summary.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cli::{Exit, Failure};
+use crate::dataset::{self, Shards, ShardsError};
+use crate::flat::Layout;
+use crate::link::NetPlan;
+use crate::model::{Checkpoint, Network, digest};
+use crate::plan::{DataSize, Load, Plan, Training};
+use crate::ps::config::ServerConfig;
+use crate::ps::server::{Outcome, ServerCore};
+use crate::report::{Closing, Progress, Report, ReportError, RunFolder};
+use crate::units::Instant;
+
+use super::{Brief, Console};
+
+/// The checkpoint of a run that trained all its rounds.
+pub const FINAL: &str = "final.safetensors";
+/// The checkpoint of a run that was stopped before.
+pub const INTERRUPTED: &str = "interrupted.safetensors";
+
+/// Name of the optimizer's velocity in a checkpoint.
+const MOMENTUM: &str = "momentum";
+
+/// A run before it starts, as its server has to know it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What the workers are sent.
+    pub brief: Brief,
+    /// What the server core has to know.
+    pub config: ServerConfig,
+    /// The model's layout.
+    pub layout: Arc<Layout>,
+    /// What the parameters are at the start.
+    pub parameters: Vec<f32>,
+    /// The conditions of the workers' links.
+    pub net: NetPlan,
+}
+
+impl Job {
+    /// What `plan` asks for. Data sets that have a name need no files here.
+    ///
+    /// # Errors
+    /// If the recipe, or a data set of one's own, cannot be read or does not go with the rest of the plan.
+    pub fn new(plan: Plan) -> Result<Self, Failure> {
+        let brief = Brief::new(plan)?;
+        let plan = &brief.plan;
+        let (layout, parameters, data) = match (&plan.load, &brief.recipe) {
+            (Load::Training(training), Some(recipe)) => {
+                let data = dataset::info(&training.dataset.parse()?, Some(&plan.data_dir))?;
+                enough(training, data.train_len, plan.workers)?;
+                let network = Network::new(recipe, data.shape, data.classes)?;
+                let size = DataSize { train: data.train_len as u64, test: data.test_len as u32 };
+                (network.layout().clone(), network.init(plan.seed), size)
+            }
+            _ => {
+                let layout = synthetic_layout(&plan.load);
+                let values = layout.values();
+                (layout, vec![0.0; values], DataSize::default())
+            }
+        };
+        let config = plan.server_config(data, &brief.to_text())?;
+        let net = plan.net.parse()?;
+        Ok(Self { config, layout: Arc::new(layout), parameters, net, brief })
+    }
+
+    /// The plan.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.brief.plan
+    }
+
+    /// A server that starts the run; see [`ServerCore::new`].
+    #[must_use]
+    pub fn server(&self, capacity: u16, entropy: u64, now: Instant) -> ServerCore {
+        let (config, layout) = (self.config.clone(), Arc::clone(&self.layout));
+        ServerCore::new(config, layout, self.parameters.clone(), capacity, entropy, now)
+    }
+
+    /// Makes the run folder under `runs` and the report that fills it. `command` is the command that runs this, `base`
+    /// the wall-clock time at which the events' clock starts (0 in a simulation).
+    ///
+    /// # Errors
+    /// If the plan names a folder that exists, or something cannot be written.
+    pub fn report(
+        &self,
+        runs: &Path,
+        command: &str,
+        base: Duration,
+        console: &Console<'_>,
+    ) -> Result<Report, ReportError> {
+        let folder = RunFolder::create(runs, self.plan(), command, base)?;
+        let ServerConfig { rounds, workers, .. } = self.config;
+        Ok(Report::new(folder, Progress::new(console.style, rounds, workers)))
+    }
+
+    /// Completes the run folder with a checkpoint and tells what the run came to.
+    ///
+    /// # Errors
+    /// If a file cannot be written, or the run has failed.
+    pub fn finish(
+        &self,
+        server: &ServerCore,
+        report: Report,
+        json: bool,
+        console: &mut Console<'_>,
+    ) -> Result<Exit, Failure> {
+        let finished = server.outcome() == Some(&Outcome::Finished);
+        let path = report.folder().path().join(if finished { FINAL } else { INTERRUPTED });
+        let checkpoint = self.checkpoint(server, report.folder().plan_digest());
+        checkpoint.save(&path, &self.layout)?;
+        let digest = finished.then(|| digest(server.parameters()));
+        let closing = Closing { digest, totals: server.totals(), rejects: server.rejects() };
+        let (summary, before) = report.finish(closing)?;
+        console.show(&before);
+        if json {
+            console.result(summary.to_json());
+        } else {
+            console.result(&summary);
+        }
+        let trained = format!("{} of {} rounds", server.trained(), self.config.rounds);
+        match server.outcome() {
+            Some(Outcome::Finished) => Ok(Exit::Done),
+            Some(Outcome::Failed(why)) => {
+                let kept = format!("{why}; {trained} are kept in {}", path.display());
+                Err(Failure::new(Exit::Failed, kept))
+            }
+            Some(Outcome::Stopped) | None => {
+                console.say(format!("interrupted: {trained} are kept in {}", path.display()));
+                Ok(Exit::Interrupted)
+            }
+        }
+    }
+
+    /// All that the server knows, for an evaluation or for going on.
+    fn checkpoint(&self, server: &ServerCore, plan_digest: &str) -> Checkpoint {
+        let velocity = Some(server.velocity()).filter(|velocity| !velocity.is_empty());
+        let policy = serde_json::to_string(server.history());
+        let mut metadata = BTreeMap::from([
+            ("plan", plan_digest.to_owned()),
+            ("policy", policy.expect("rounds and norms are JSON")),
+            ("rounds", server.trained().to_string()),
+            ("seed", self.plan().seed.to_string()),
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ]);
+        if let (Load::Training(training), Some(recipe)) = (&self.plan().load, &self.brief.recipe) {
+            metadata.insert("dataset", training.dataset.clone());
+            metadata.insert("model", training.model.clone());
+            metadata.insert("recipe", recipe.text().to_owned());
+        }
+        Checkpoint {
+            parameters: server.parameters().to_vec(),
+            extra: velocity
+                .map(|velocity| (MOMENTUM.to_owned(), velocity.to_vec()))
+                .into_iter()
+                .collect(),
+            metadata: metadata.into_iter().map(|(key, text)| (key.to_owned(), text)).collect(),
+        }
+    }
+}
+
+/// Refuses shards for more workers than there are examples; the workers would find out one after the other.
+fn enough(training: &Training, samples: usize, workers: u16) -> Result<(), Failure> {
+    match training.shards.parse()? {
+        Shards::Dirichlet(_) if samples < usize::from(workers) => {
+            Err(ShardsError::TooMany { samples, slots: workers }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The layout of a load that only looks like a model.
+pub(super) fn synthetic_layout(load: &Load) -> Layout {
+    let bytes = if let Load::Synthetic { bytes, .. } = load { *bytes } else { 0 };
+    let values = (bytes as usize / size_of::<f32>()).max(1);
+    Layout::new([("synthetic".to_owned(), vec![values])]).expect("one tensor of a checked size")
+}

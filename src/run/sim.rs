@@ -1,0 +1,72 @@
+//! `mlt-lite sim`: a whole run in one process on a virtual clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cli::{self, Exit, Failure};
+use crate::event::Event;
+use crate::plan::Plan;
+use crate::sim::{CAPACITY, World};
+use crate::train::{Processor, Refusal};
+use crate::units::Instant;
+use crate::wire::ByeCode;
+
+use super::prepare::{Library, prepare_from, prepared};
+use super::{Console, Job, WORDS};
+
+/// Virtual time after which a run is ended whatever it does: a run of a month is nothing that anybody waits for.
+const TIME_LIMIT: Duration = Duration::from_secs(30 * 86_400);
+/// Virtual time without progress, beyond the longest training step, after which nothing will ever happen: simulated
+/// workers look for their server for an hour.
+const STALL_LIMIT: Duration = Duration::from_secs(2 * 3600);
+/// Where the clock of the events starts in the files of a run: at the beginning of all time, each time.
+const BASE: Duration = Duration::ZERO;
+
+/// Runs what was typed.
+///
+/// # Errors
+/// If the plan is bad, data is missing, a file cannot be written, or the run comes to a standstill.
+pub fn sim(typed: &cli::Sim, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let job = Job::new(Plan::from_entries(typed.entries()?, &WORDS)?)?;
+    let mut world = world(&job)?;
+    let mut report = job.report(&typed.runs, "sim", BASE, console)?;
+    let patience = job.config.compute_timeout + STALL_LIMIT;
+    let mut failure = None;
+    let outcome = world.run(TIME_LIMIT, |stamped, _| {
+        match report.record(stamped, (console.now)()) {
+            Ok(text) => console.show(&text),
+            Err(error) => failure = Some(error.into()),
+        }
+        if let Event::Waiting(waiting) = &stamped.event
+            && Duration::from_nanos(waiting.waited_ns) >= patience
+        {
+            failure = Some(standstill(&format!("{}, for {patience:?}", waiting.why)));
+        }
+        failure.is_none()
+    });
+    match (failure, outcome) {
+        (Some(failure), _) => Err(failure),
+        (None, None) => Err(standstill(&format!("it has not ended after {TIME_LIMIT:?}"))),
+        (None, Some(_)) => job.finish(world.server(), report, typed.json, console),
+    }
+}
+
+fn standstill(why: &str) -> Failure {
+    let said = format!("the simulation stands still ({why} of virtual time): look at --net");
+    Failure::new(Exit::Failed, said)
+}
+
+/// A server with its workers. That they can follow the plan is found out before they would have to refuse it.
+fn world(job: &Job) -> Result<World, Failure> {
+    let plan = job.plan();
+    let library = Arc::new(Library::new(plan.data_dir.clone()));
+    prepared(&job.brief, &library).map_err(failure)?;
+    let processors = (0..plan.workers).map(|_| Processor::new(prepare_from(Arc::clone(&library))));
+    let server = job.server(CAPACITY, plan.seed, Instant::ZERO);
+    Ok(World::new(server, processors.collect(), &job.net, plan.compute, plan.seed))
+}
+
+fn failure(refusal: Refusal) -> Failure {
+    let exit = if refusal.code == ByeCode::Data { Exit::Data } else { Exit::Refused };
+    Failure::new(exit, refusal.why)
+}

@@ -1,0 +1,216 @@
+//! Whole runs on the virtual clock, through the program.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A folder of its own for one test, gone at its end. The program runs in it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mlt-lite-sim-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn mlt_lite(&self, line: &str) -> Output {
+        let arguments = line.split_whitespace().map(|word| word.replace('_', " "));
+        let program = env!("CARGO_BIN_EXE_mlt-lite");
+        Command::new(program).args(arguments).current_dir(&self.0).output().unwrap()
+    }
+
+    /// The last line of standard output, of a command that succeeds.
+    fn json(&self, line: &str) -> Value {
+        let output = self.mlt_lite(line);
+        assert!(output.status.success(), "{line}: {}", said(&output));
+        let out = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(out.lines().last().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let named = |path: PathBuf| {
+        (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap())
+    };
+    entries.map(named).collect()
+}
+
+/// Blanks in values are written `_`.
+const WEATHER: &str = "--net loss=20%_dup=5%_reorder=5%_delay=1ms;2:corrupt=5% --tolerance 5% --policy clr \
+                       --compute 3ms+-1ms --codec fp16 --workers 3 --seed 7";
+
+#[test]
+fn one_seed_leaves_the_same_files() {
+    let scratch = Scratch::new("twice");
+    let line = format!("sim --model fc --epochs 2 {WEATHER}");
+    let one = scratch.json(&format!("{line} --json --name one"));
+    let two = scratch.json(&format!("{line} --json --name two --runs elsewhere"));
+    assert_eq!(one["digest"], two["digest"]);
+    let [one, two] = ["runs/one", "elsewhere/two"].map(|folder| files(&scratch.0.join(folder)));
+    let names: Vec<&str> = one.keys().map(String::as_str).collect();
+    let expected = ["evals.csv", "events.jsonl", "final.safetensors", "plan.toml", "rounds.csv"];
+    assert_eq!(names, expected);
+    for (name, contents) in one {
+        assert!(contents == two[&name], "{name} differs");
+    }
+}
+
+#[test]
+fn a_plan_of_a_run_folder_repeats_the_run() {
+    let scratch = Scratch::new("again");
+    let one = scratch.json(&format!("sim --bytes 40k --rounds 10 {WEATHER} --json --name one"));
+    let again = scratch.json("sim --plan runs/one/plan.toml --json");
+    for key in ["digest", "plan", "bytes_up", "forgiven", "round_ms"] {
+        assert_eq!(one[key], again[key], "{key}");
+    }
+    assert_eq!(again["folder"], "runs/bytes40000-7-1");
+}
+
+#[test]
+fn the_summary_keeps_its_promises() {
+    let scratch = Scratch::new("summary");
+    let output = scratch.mlt_lite(&format!("sim --model fc --epochs 3 {WEATHER} --json"));
+    let out = String::from_utf8(output.stdout).unwrap();
+    let summary: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(out.lines().count(), 1);
+    assert!(summary["accuracy"].as_f64().unwrap() > 0.85, "{summary}");
+    assert_eq!(summary["rounds"], 3 * 1438_u32.div_ceil(3 * 64));
+    let sent = |key: &str| summary[key].as_u64().unwrap();
+    let model = 7850 * 2;
+    assert!(sent("bytes_up") > 3 * 24 * model && sent("bytes_down") > 2 * sent("bytes_up"));
+    assert!(summary["seconds"].as_f64().unwrap() > 24.0 * 0.003);
+    let ms = |key: &str| summary["round_ms"][key].as_f64().unwrap();
+    assert!(ms("p50") > 3.0 && ms("p99") >= ms("p50"));
+    assert_eq!(summary["digest"].as_str().unwrap().len(), 64);
+    assert!(summary["rejects"]["checksum"].as_u64().unwrap() > 10, "{summary}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let scratch = Scratch::new("missing");
+    let output = scratch.mlt_lite("sim --dataset mnist --data-dir nowhere");
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("train-images-idx3-ubyte") && said.contains("nowhere/mnist"), "{said}");
+    assert!(!scratch.0.join("runs").exists(), "nothing was run");
+}
+
+#[test]
+fn a_taken_name_is_wrong_usage() {
+    let scratch = Scratch::new("taken");
+    scratch.json("sim --bytes 4k --rounds 2 --name mine --json");
+    let output = scratch.mlt_lite("sim --bytes 4k --rounds 2 --name mine");
+    assert!(output.status.code() == Some(2) && said(&output).contains("runs/mine exists"));
+}
+
+#[test]
+fn a_standstill_ends() {
+    let scratch = Scratch::new("standstill");
+    let output = scratch.mlt_lite("sim --bytes 40k --rounds 10000 --net partition=100ms..90000s");
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("stands still (0 of 1 workers are ready"), "{said}");
+}
+
+#[test]
+fn a_recipe_of_ones_own_is_trained() {
+    let scratch = Scratch::new("recipe");
+    let recipe = r#"
+        name = "two-layers"
+        init = "he"
+        layers = [
+            { kind = "flatten" },
+            { kind = "linear", name = "hidden", out = 32 },
+            { kind = "relu" },
+            { kind = "linear", name = "logits", out = "classes" },
+        ]
+        defaults = { lr = 0.02, momentum = 0.9, batch = 16 }
+    "#;
+    fs::write(scratch.0.join("mine.toml"), recipe).unwrap();
+    let first = scratch.json("sim --model mine.toml --epochs 4 --json");
+    assert!(first["accuracy"].as_f64().unwrap() > 0.9, "{first}");
+    fs::write(scratch.0.join("mine.toml"), recipe.replace("out = 32", "out = 16")).unwrap();
+    let edited = scratch.json("sim --model mine.toml --epochs 4 --json");
+    assert_ne!(first["plan"], edited["plan"], "an edited recipe is another plan");
+    let evaluated = scratch.json("eval runs/mine-optdigits-1-1/final.safetensors --json");
+    assert_eq!(
+        evaluated["accuracy"], first["accuracy"],
+        "the file has changed, its recipe has not"
+    );
+}
+
+#[test]
+fn an_experiment_runs_its_cells_and_keeps_them() {
+    let scratch = Scratch::new("experiment");
+    let plan = "mode = 'sim'\nmodel = 'fc'\nepochs = 1\nnet = ['', 'loss=5%']\ntolerance = [0, '2%']\nseeds = 2";
+    fs::write(scratch.0.join("small.toml"), plan).unwrap();
+    let findings = scratch.json("experiment small.toml --json");
+    assert_eq!(findings["failed"], 0);
+    assert_eq!(findings["cells"].as_array().unwrap().len(), 8);
+    let table = fs::read_to_string(scratch.0.join("runs/small/table.txt")).unwrap();
+    assert_eq!(table.lines().count(), 5, "{table}");
+    fs::write(scratch.0.join("small.toml"), plan.replace("seeds = 2", "seeds = 3")).unwrap();
+    let output = scratch.mlt_lite("experiment small.toml");
+    let said = said(&output);
+    assert!(
+        output.status.success() && said.contains("8 of 12 cells are finished already"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_checkpoint_that_is_none_is_refused() {
+    let scratch = Scratch::new("checkpoint");
+    scratch.json("sim --bytes 4k --rounds 2 --name noise --json");
+    fs::write(scratch.0.join("text"), "not safetensors at all").unwrap();
+    for (checkpoint, code, why) in [
+        ("runs/noise/final.safetensors", 1, "does not say its recipe"),
+        ("absent.safetensors", 1, "cannot read the checkpoint absent.safetensors: No such file"),
+        ("text", 1, "text is not a whole safetensors file"),
+    ] {
+        let output = scratch.mlt_lite(&format!("eval {checkpoint}"));
+        let said = said(&output);
+        assert!(output.status.code() == Some(code) && said.contains(why), "{said}");
+        assert_eq!(said.matches("No such file").count(), usize::from(why.contains("No such")));
+    }
+}
+
+#[test]
+fn broken_data_is_3() {
+    let scratch = Scratch::new("data");
+    let sound = scratch.json("data verify --json");
+    assert_eq!(sound["broken"], 0, "{sound}");
+    assert_eq!(sound["datasets"][0]["dataset"], "optdigits");
+    let folder = scratch.0.join("data/mnist");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("t10k-labels-idx1-ubyte"), [0, 0, 8, 1]).unwrap();
+    let output = scratch.mlt_lite("data verify");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{out}");
+    assert!(out.contains("another file") && out.contains("missing"), "{out}");
+    let output = scratch.mlt_lite("data list");
+    assert!(output.status.success());
+}
+
+#[test]
+fn the_version_says_what_it_finds() {
+    let version = Scratch::new("version").json("version --json");
+    assert_eq!((version["version"].as_str(), &version["protocol"]), (Some("0.1.0"), &1.into()));
+    assert!(version["simd"].is_string() && version["features"].is_array(), "{version}");
+}
