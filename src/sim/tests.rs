@@ -52,7 +52,6 @@ struct Run {
     outcome: Option<Outcome>,
     digest: String,
     events: Vec<Stamped>,
-    world: World,
 }
 
 impl Case {
@@ -117,7 +116,7 @@ impl Case {
             events.push(stamped.clone());
             true
         });
-        Run { outcome, digest: digest(&world), events, world }
+        Run { outcome, digest: digest(&world), events }
     }
 }
 
