@@ -1,8 +1,8 @@
 //! The `server` command.
 
-use super::serving::{reachable, serve};
+use super::serving::{Start, reachable, serve};
 use super::workers::Workers;
-use super::{print, say, words};
+use super::{Console, WORDS};
 use crate::cli::{self, DEFAULT_BIND, Exit, Failure, bind_address};
 use crate::net::Listening;
 use crate::plan::Plan;
@@ -11,15 +11,16 @@ use crate::plan::Plan;
 ///
 /// # Errors
 /// If the run cannot begin, or ends in any other way than finished or interrupted.
-pub fn server(typed: &cli::Server) -> Result<Exit, Failure> {
-    let plan = Plan::from_entries(&typed.entries()?, &words())?;
+pub fn server(typed: &cli::Server, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(DEFAULT_BIND), typed.insecure)?;
     let listening = Listening::bind(address)?;
     let line = format!("start each worker with: mlt-lite worker {}", reachable(listening.address()));
     if typed.json {
-        say(&line);
+        console.say(line);
     } else {
-        print(&line);
+        console.result(line);
     }
-    serve(&plan, listening, &typed.runs, typed.json, |_| Ok(Workers::elsewhere()))
+    let how = Start { listening, runs: &typed.runs, json: typed.json };
+    serve(plan, how, console, |_| Ok(Workers::elsewhere()))
 }

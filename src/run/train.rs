@@ -1,8 +1,10 @@
 //! The `train` command: a server in this process, and its workers in processes of their own.
 
-use super::serving::serve;
+use std::path::Path;
+
+use super::serving::{Start, serve};
 use super::workers::Workers;
-use super::words;
+use super::{Console, WORDS};
 use crate::cli::{self, Exit, Failure, bind_address};
 use crate::net::Listening;
 use crate::plan::Plan;
@@ -14,8 +16,8 @@ const BIND: &str = "127.0.0.1:0";
 ///
 /// # Errors
 /// If the run cannot begin, or ends in any other way than finished or interrupted.
-pub fn train(typed: &cli::Train) -> Result<Exit, Failure> {
-    let plan = Plan::from_entries(&typed.entries()?, &words())?;
+pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(BIND), typed.insecure)?;
     let listening = Listening::bind(address)?;
     let mut server = listening.address();
@@ -23,6 +25,8 @@ pub fn train(typed: &cli::Train) -> Result<Exit, Failure> {
         server.set_ip([127, 0, 0, 1].into());
     }
     let (count, data_dir) = (plan.workers, plan.data_dir.clone());
-    let start = |folder: &std::path::Path| Workers::start(count, server, &data_dir, folder);
-    serve(&plan, listening, &typed.runs, typed.json, start)
+    console.say(format!("training with {count} worker processes at {server}"));
+    let start = |folder: &Path| Workers::start(count, server, &data_dir, folder);
+    let how = Start { listening, runs: &typed.runs, json: typed.json };
+    serve(plan, how, console, start)
 }

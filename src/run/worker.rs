@@ -1,12 +1,9 @@
 //! The `worker` command: everything but the server's address comes from the server.
 
-use std::path::PathBuf;
-
-use super::prepare::{conditions, prepare};
-use super::say;
+use super::{Brief, Console, prepare};
 use crate::cli::{self, Exit, Failure};
 use crate::ids::WorkerId;
-use crate::net::{NetError, Note, Stop, work};
+use crate::net::{Conditions, NetError, Note, Stop, work};
 use crate::ps::worker::End;
 use crate::train::Processor;
 use crate::wire::ByeCode;
@@ -15,19 +12,19 @@ use crate::wire::ByeCode;
 ///
 /// # Errors
 /// If it ends in any other way than with the run.
-pub fn worker(typed: &cli::Worker) -> Result<Exit, Failure> {
+pub fn worker(typed: &cli::Worker, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let address = &typed.address;
-    say(&format!("looking for the server at {address}"));
+    console.say(format!("looking for the server at {address}"));
     let mut stop = Stop::listen()?;
-    let processor = Processor::new(prepare(PathBuf::from(&typed.data_dir)));
+    let processor = Processor::new(prepare(typed.data_dir.clone()));
     let mut us = String::from("worker");
     let end = work(address, processor, &conditions, typed.give_up, &mut stop, |note| match note {
         Note::Joined(WorkerId(number)) => {
             us = format!("worker {number}");
-            say(&format!("{us} of {address}"));
+            console.say(format!("{us} of {address}"));
         }
-        Note::Searching(why) => say(&format!("{us}: {why}; looking for it again")),
-        Note::Waiting(time, what) => say(&format!("{us}: {what} ({:.0} s)", time.as_secs_f64())),
+        Note::Searching(why) => console.say(format!("{us}: {why}; looking for it again")),
+        Note::Waiting(time, what) => console.say(format!("{us}: {what} ({:.0} s)", time.as_secs_f64())),
     });
     let end = end.map_err(|error| match error {
         NetError::Resolve { .. } => Failure::new(Exit::Unreachable, error),
@@ -35,11 +32,11 @@ pub fn worker(typed: &cli::Worker) -> Result<Exit, Failure> {
     })?;
     let (exit, why) = match end {
         End::Finished => {
-            say(&format!("{us}: the run is over"));
+            console.say(format!("{us}: the run is over"));
             return Ok(Exit::Done);
         }
         End::Left(ByeCode::Leaving, why) => {
-            say(&format!("{us}: {why}"));
+            console.say(format!("{us}: {why}"));
             return Ok(Exit::Interrupted);
         }
         End::Stopped(why) => (Exit::Unreachable, format!("the server stopped: {why}")),
@@ -56,4 +53,10 @@ pub fn worker(typed: &cli::Worker) -> Result<Exit, Failure> {
         End::Left(_, why) => (Exit::Failed, why),
     };
     Err(Failure::new(exit, why))
+}
+
+/// The network conditions to emulate, out of a server's brief. What is wrong with that is said when it is followed.
+fn conditions(brief: &str) -> Option<Conditions> {
+    let plan = Brief::parse(brief).ok()?.plan;
+    Some(Conditions { net: plan.net.parse().ok()?, seed: plan.seed })
 }
