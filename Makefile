@@ -26,7 +26,7 @@ sim: build          ## the loss x tolerance x codec grid on the virtual clock
 	@$(PROGRAM) experiment experiments/grid.toml
 
 bench:        ## time kernels, codecs and rounds
-	@.ci/need cargo && cargo bench
+	@.ci/need cargo && cargo bench --bench speed
 
 static:       ## one static binary that runs on any Linux of this architecture
 	@.ci/need cargo $(MUSL) && cargo build --release --target $(MUSL)

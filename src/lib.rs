@@ -15,6 +15,7 @@ pub mod mlt;
 pub mod model;
 pub mod named;
 pub mod nearest;
+pub mod net;
 pub mod plan;
 pub mod ps;
 pub mod report;

@@ -14,7 +14,7 @@ pub fn send_order(round: Round, urgent: &Bitmap, ages: &[u8]) -> Vec<BlockIndex>
     assert_eq!(ages.len(), blocks as usize);
     // Multiples of the golden ratio: successive starts lie far apart, and no block is favoured in the long run.
     let turn = u64::from(round.0).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    let start = (turn * u64::from(blocks) >> 32) as u32;
+    let start = ((turn * u64::from(blocks)) >> 32) as u32;
     let mut order: Vec<_> = (start..blocks).chain(0..start).map(BlockIndex).collect();
     order.sort_by_key(|&block| (!urgent.contains(block), u8::MAX - ages[block.usize()]));
     order

@@ -114,7 +114,7 @@ mod tests {
         let (mut policy, mut table) = (clr(1), String::new());
         for (round, norm) in (1..).zip(norms) {
             let decided = policy.handle_norm(Round(round), norm).unwrap();
-            let ratio = decided.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
+            let ratio = decided.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
             let Decided { round, critical, old, new, reason, .. } = decided;
             writeln!(
                 table,

@@ -12,9 +12,10 @@ use crate::ps::config::ServerConfig;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::{ScheduleConfig, ScheduleKind, SgdConfig};
 use crate::ps::policy::PolicyConfig;
+use crate::ps::worker::Delivery;
 use crate::ps::worker::Setup;
 use crate::rng;
-use crate::train::{Prepared, Synthetic};
+use crate::train::{Compute, Prepared, Synthetic};
 use crate::units::Tolerance;
 
 #[derive(Clone)]
@@ -52,11 +53,14 @@ struct Run {
     outcome: Option<Outcome>,
     digest: String,
     events: Vec<Stamped>,
-    world: World,
 }
 
 impl Case {
     fn world(&self) -> World {
+        self.world_of(|| Box::new(Synthetic))
+    }
+
+    fn world_of(&self, compute: fn() -> Box<dyn Compute + Send>) -> World {
         let layout = Arc::new(
             Layout::new([("a".into(), vec![self.values]), ("b".into(), vec![10])]).unwrap(),
         );
@@ -101,13 +105,12 @@ impl Case {
             let setup = Setup { layout: layout.clone(), feedback, train_len: 100, test_len: 7 };
             Processor::new(Box::new(move |plan: &str| {
                 assert_eq!(plan, "the plan");
-                Ok(Prepared { setup: setup.clone(), compute: Box::new(Synthetic) })
+                Ok(Prepared { setup: setup.clone(), compute: compute() })
             }))
         };
         let processors = (0..self.workers).map(|_| processor()).collect();
-        let compute =
-            ComputeTime { mean: Duration::from_millis(5), spread: Duration::from_millis(1) };
-        World::new(server, processors, &self.net.parse().unwrap(), compute, self.seed)
+        let time = ComputeTime { mean: Duration::from_millis(5), spread: Duration::from_millis(1) };
+        World::new(server, processors, &self.net.parse().unwrap(), time, self.seed)
     }
 
     fn run(&self) -> Run {
@@ -117,7 +120,7 @@ impl Case {
             events.push(stamped.clone());
             true
         });
-        Run { outcome, digest: digest(&world), events, world }
+        Run { outcome, digest: digest(&world), events }
     }
 }
 
@@ -312,4 +315,29 @@ fn hostile_datagrams_are_counted_and_change_nothing() {
         assert_eq!(digest(&world), expected, "seed {seed}");
         assert!(world.server().rejects().total() > 100, "seed {seed}");
     }
+}
+
+/// Diverges at the third gradient.
+struct Diverging(u32);
+
+impl Compute for Diverging {
+    fn gradient(&mut self, delivery: &mut Delivery, _: u16, _: u64, _: u32) -> f64 {
+        self.0 += 1;
+        delivery.gradient.fill(if self.0 < 3 { 1.0 } else { f32::NAN });
+        0.0
+    }
+
+    fn evaluate(&mut self, _: &[f32], _: u32, _: u32) -> (u32, f64) {
+        (0, 0.0)
+    }
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_is_refused_by_name() {
+    let mut world = Case::default().world_of(|| Box::new(Diverging(0)));
+    let outcome = world.run(Duration::from_secs(60), |_, _| true);
+    let Some(Outcome::Failed(why)) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("the gradient of `a` is not finite"), "{why}");
+    assert_eq!(world.server().trained(), 2);
+    assert!(world.server().parameters().iter().all(|x| x.is_finite()));
 }

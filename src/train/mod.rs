@@ -41,7 +41,7 @@ pub struct Prepared {
     /// What the server is told.
     pub setup: Setup,
     /// What computes.
-    pub compute: Box<dyn Compute>,
+    pub compute: Box<dyn Compute + Send>,
 }
 
 /// Understands a plan and loads its data.
@@ -50,7 +50,7 @@ pub type Prepare = Box<dyn FnMut(&str) -> Result<Prepared, Refusal> + Send>;
 /// A worker's processor.
 pub struct Processor {
     prepare: Prepare,
-    compute: Option<Box<dyn Compute>>,
+    compute: Option<Box<dyn Compute + Send>>,
 }
 
 impl Processor {

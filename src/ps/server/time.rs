@@ -34,12 +34,9 @@ impl ServerCore {
     /// Members in turn: who was served last comes last.
     fn transmit_member(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<SocketAddr> {
         let from = self.transmit_from;
-        let mut blocks = Blocks { layout: &self.layout, pull: &self.pull, average: None };
+        let blocks = Blocks { layout: &self.layout, pull: &self.pull, average: None };
         let mut serve = |member: &mut Member| {
-            member
-                .session
-                .poll_transmit(now, &mut blocks, buf)
-                .then_some((member.id, member.address))
+            member.session.poll_transmit(now, &blocks, buf).then_some((member.id, member.address))
         };
         let served = self.members.range_mut(from..).find_map(|(_, member)| serve(member));
         let served =

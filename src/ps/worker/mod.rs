@@ -285,6 +285,23 @@ impl WorkerCore {
         self.session.send(Outbound::blob(transfer, report.to_bytes()));
     }
 
+    /// What goes on, for people.
+    #[must_use]
+    pub fn waits_for(&self, now: Instant, working: bool) -> String {
+        let silent = (now - self.heard_at).as_secs_f64();
+        if self.worker.is_none() {
+            format!("looking for the server, no answer for {silent:.0} s (is its UDP port open?)")
+        } else if silent >= 1.0 {
+            format!("waiting for the server, which is silent for {silent:.0} s")
+        } else if self.state.is_none() && working {
+            "loading the data".to_owned()
+        } else if working {
+            "computing".to_owned()
+        } else {
+            "waiting for the server: the other workers are not ready".to_owned()
+        }
+    }
+
     /// Leaves, and says why.
     pub fn leave(&mut self, code: ByeCode, why: &str) {
         self.session.close(Bye::new(code, why));

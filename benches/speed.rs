@@ -1,0 +1,270 @@
+//! `make bench`: what is fast and what is not, each beside its limit or its rival, measured in turns in one run.
+//!
+//! Medians; the rates of two rows that are compared were taken in alternation. `cargo bench -- WORD` keeps rows with that
+//! word.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use mlt_lite::codec::Codec;
+use mlt_lite::event::{Event, Stamped};
+use mlt_lite::flat::Layout;
+use mlt_lite::model::{Network, Recipe};
+use mlt_lite::net::{Clock, Listening, NetError, Stop, Watch, work};
+use mlt_lite::plan::{Entry, Plan, RecipeDefaults, Words};
+use mlt_lite::ps::server::ServerCore;
+use mlt_lite::ps::worker::Setup;
+use mlt_lite::report::{Cell, Column, Table};
+use mlt_lite::shape::Shape;
+use mlt_lite::train::{Prepared, Processor, Synthetic};
+use mlt_lite::units::Instant;
+
+/// Bytes of f32 that the kernels work on.
+const BYTES: usize = 4 << 20;
+/// Turns that each row of a group has.
+const TURNS: usize = 15;
+/// Bytes of a whole push: resnet8 as raw f32.
+const PUSH: usize = 826_920;
+const WORKERS: usize = 3;
+const ROUNDS: usize = 100;
+
+/// One row: what, its figure, its unit, and its share of the limit or rival named.
+struct Row {
+    what: String,
+    figure: f64,
+    unit: &'static str,
+    ratio: Option<(f64, &'static str)>,
+}
+
+fn main() {
+    let words: Vec<String> =
+        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let groups: [(&str, fn() -> Vec<Row>); 3] =
+        [("codec", codecs), ("train", training), ("round", rounds)];
+    let mut rows = Vec::new();
+    for (name, group) in groups {
+        if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
+            rows.extend(group());
+        }
+    }
+    let column = |name: &str, cell: &dyn Fn(&Row) -> Cell| Column {
+        name: name.to_owned(),
+        cells: rows.iter().map(cell).collect(),
+    };
+    let table = Table {
+        columns: vec![
+            column("what", &|row| Cell::Text(row.what.clone())),
+            column("median", &|row| Cell::of(&[row.figure], 2)),
+            column("unit", &|row| Cell::Text(row.unit.to_owned())),
+            column("ratio", &|row| {
+                row.ratio.map_or(Cell::Empty, |(ratio, _)| Cell::of(&[ratio], 2))
+            }),
+            column("of", &|row| Cell::Text(row.ratio.map_or("", |(_, of)| of).to_owned())),
+        ],
+    };
+    let _ = std::io::stdout().write_all(table.to_text().as_bytes());
+}
+
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+/// Seconds that each of the jobs takes, in the median of turns.
+fn race(jobs: &mut [Box<dyn FnMut() + '_>]) -> Vec<f64> {
+    let clock = Clock::start();
+    let mut samples = vec![Vec::new(); jobs.len()];
+    for turn in 0..=TURNS {
+        for (job, samples) in jobs.iter_mut().zip(&mut samples) {
+            let began = clock.now();
+            job();
+            // The first turn warms up.
+            if turn > 0 {
+                samples.push((clock.now() - began).as_secs_f64());
+            }
+        }
+    }
+    samples.into_iter().map(median).collect()
+}
+
+fn codecs() -> Vec<Row> {
+    let values: Vec<f32> = (0..BYTES / 4).map(|i| ((i * 37) as f32).sin()).collect();
+    let mut copy = vec![0f32; values.len()];
+    let mut encoded = Vec::new();
+    let mut names = vec!["memory copy".to_owned()];
+    let mut seconds = race(&mut [Box::new(|| copy.copy_from_slice(std::hint::black_box(&values)))]);
+    for codec in Codec::ALL {
+        let mut bytes = Vec::new();
+        codec.encode(&values, &mut bytes);
+        let mut decoded = vec![0f32; values.len()];
+        let measured = race(&mut [
+            Box::new(|| copy.copy_from_slice(std::hint::black_box(&values))),
+            Box::new(|| {
+                encoded.clear();
+                codec.encode(std::hint::black_box(&values), &mut encoded);
+            }),
+            Box::new(|| {
+                codec.decode(std::hint::black_box(&bytes), &mut decoded).expect("our own bytes")
+            }),
+        ]);
+        names.extend([format!("{codec} encode"), format!("{codec} decode")]);
+        let scale = seconds[0] / measured[0];
+        seconds.extend([measured[1] * scale, measured[2] * scale]);
+    }
+    let rows = names.into_iter().zip(&seconds).map(|(what, &taken)| Row {
+        what,
+        figure: BYTES as f64 / taken / 1e9,
+        unit: "GB/s of f32",
+        ratio: Some((seconds[0] / taken, "memory copy")),
+    });
+    rows.collect()
+}
+
+fn training() -> Vec<Row> {
+    let shape = Shape { channels: 1, height: 28, width: 28 };
+    let mut rows = Vec::new();
+    for (name, batch) in [("fc", 64), ("resnet8", 8), ("resnet8", 64)] {
+        let recipe = Recipe::builtin(name).expect("it is built in");
+        let mut network = Network::new(&recipe, shape, 10).expect("it fits the shape");
+        let parameters = network.init(1);
+        let mut gradient = vec![0.0; parameters.len()];
+        let images: Vec<f32> = (0..batch * 784).map(|i| ((i * 91) as f32).sin()).collect();
+        let labels: Vec<u8> = (0..batch).map(|i| (i % 10) as u8).collect();
+        let seconds = race(&mut [Box::new(|| {
+            network.gradient(&parameters, &images, &labels, &mut gradient);
+        })])[0];
+        rows.push(Row {
+            what: format!("{name} gradient, batch {batch}, 1 thread"),
+            figure: batch as f64 / seconds,
+            unit: "images/s",
+            ratio: None,
+        });
+    }
+    rows
+}
+
+/// Collects how long rounds take, from the start of one to the start of the next.
+struct Stopwatch {
+    began: Option<Instant>,
+    seconds: Vec<f64>,
+}
+
+impl Watch for Stopwatch {
+    type Error = NetError;
+
+    fn see(&mut self, stamped: &Stamped, _: &ServerCore) -> Result<(), NetError> {
+        if let Event::RoundStarted(_) = stamped.event {
+            if let Some(began) = self.began.replace(stamped.at) {
+                self.seconds.push((stamped.at - began).as_secs_f64());
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), NetError> {
+        Ok(())
+    }
+}
+
+fn rounds() -> Vec<Row> {
+    let (mut ours, mut tcp) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        ours.extend(our_rounds());
+        tcp.extend(tcp_rounds());
+    }
+    let (ours, tcp) = (median(ours), median(tcp));
+    let row = |what: &str, seconds: f64, ratio| Row {
+        what: format!("{what}: {WORKERS} workers, {PUSH} B each way, loopback"),
+        figure: seconds * 1e3,
+        unit: "ms a round",
+        ratio,
+    };
+    let ratio = Some((ours / tcp, "TCP's time"));
+    vec![row("push, average, step, pull", ours, ratio), row("TCP, push, barrier, pull", tcp, None)]
+}
+
+fn our_rounds() -> Vec<f64> {
+    let entries = [("bytes", PUSH), ("rounds", ROUNDS), ("workers", WORKERS)]
+        .map(|(key, value)| Entry::flag(key, &value.to_string()))
+        .to_vec();
+    let no_recipe = |_: &str| -> Result<RecipeDefaults, String> { Err("no model".to_owned()) };
+    let words = Words { recipe: &no_recipe, check: &|_, _| Ok(()) };
+    let plan = Plan::from_entries(entries, &words).expect("a valid plan");
+    let config = plan.server_config(Default::default()).expect("a valid plan");
+    let layout = Layout::new([("synthetic".to_owned(), vec![PUSH / 4])]).expect("one tensor");
+    let layout = Arc::new(layout);
+    let listening = Listening::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = listening.address().to_string();
+    let train_len = config.train_len;
+    for _ in 0..WORKERS {
+        let (layout, address) = (layout.clone(), address.clone());
+        std::thread::spawn(move || {
+            let setup = Setup { layout, feedback: true, train_len, test_len: 0 };
+            let processor = Processor::new(Box::new(move |_| {
+                Ok(Prepared { setup: setup.clone(), compute: Box::new(Synthetic) })
+            }));
+            let mut stop = Stop::listen().expect("signals");
+            work(&address, processor, &|_| None, Duration::from_secs(9), &mut stop, |_| ())
+        });
+    }
+    let clock = Clock::start();
+    let parameters = vec![0.0; layout.values()];
+    let mut core =
+        ServerCore::new(config, layout, parameters, listening.capacity(), 1, clock.now());
+    let mut watch = Stopwatch { began: None, seconds: Vec::new() };
+    let mut stop = Stop::listen().expect("signals");
+    listening.serve(&mut core, clock, &mut stop, &mut watch).expect("a run");
+    watch.seconds
+}
+
+/// The rival as people write it: each worker pushes everything, the server sums up, waits for all, and sends the sum.
+fn tcp_rounds() -> Vec<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    for _ in 0..WORKERS {
+        std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).expect("the server");
+            stream.set_nodelay(true).expect("an option");
+            let mut buf = vec![1u8; PUSH];
+            for _ in 0..ROUNDS {
+                stream.write_all(&buf).expect("a push");
+                stream.read_exact(&mut buf).expect("a pull");
+            }
+        });
+    }
+    let streams: Vec<TcpStream> =
+        (0..WORKERS).map(|_| listener.accept().expect("a worker").0).collect();
+    let (sender, pushed) = channel::<Vec<u8>>();
+    let mut pulls = Vec::new();
+    for mut stream in streams {
+        stream.set_nodelay(true).expect("an option");
+        let (sender, (pull, sums)) = (sender.clone(), channel::<Arc<Vec<u8>>>());
+        pulls.push(pull);
+        std::thread::spawn(move || {
+            for _ in 0..ROUNDS {
+                let mut buf = vec![0u8; PUSH];
+                stream.read_exact(&mut buf).expect("a push");
+                sender.send(buf).expect("the barrier");
+                stream.write_all(&sums.recv().expect("the sum")).expect("a pull");
+            }
+        });
+    }
+    let (clock, mut seconds) = (Clock::start(), Vec::new());
+    for _ in 0..ROUNDS {
+        let began = clock.now();
+        let mut sum = vec![0f32; PUSH / 4];
+        for _ in 0..WORKERS {
+            let push = pushed.recv().expect("a push");
+            for (sum, bytes) in sum.iter_mut().zip(push.chunks_exact(4)) {
+                *sum += f32::from_le_bytes(bytes.try_into().expect("four bytes"));
+            }
+        }
+        let bytes = Arc::new(sum.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        pulls.iter().for_each(|pull| pull.send(bytes.clone()).expect("a worker"));
+        seconds.push((clock.now() - began).as_secs_f64());
+    }
+    seconds
+}

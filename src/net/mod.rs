@@ -1,0 +1,28 @@
+//! The cores over real sockets: smol, UDP, the machine's clock.
+
+mod clock;
+mod error;
+mod server;
+mod socket;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod weather;
+mod worker;
+
+pub use clock::{Clock, wall_clock};
+pub use error::NetError;
+pub use server::{Listening, Watch};
+pub use socket::Features;
+pub use stop::Stop;
+pub use worker::{Conditions, Note, work};
+
+/// A number that strangers cannot guess.
+///
+/// # Errors
+/// If the operating system has none.
+pub fn entropy() -> Result<u64, NetError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| NetError::Entropy(error.to_string()))?;
+    Ok(u64::from_le_bytes(bytes))
+}

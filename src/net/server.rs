@@ -1,0 +1,166 @@
+//! The server core over a socket.
+
+use std::net::SocketAddr;
+
+use smol::future::{self, FutureExt};
+
+use super::socket::Socket;
+use super::{Clock, NetError, Stop};
+use crate::event::Stamped;
+use crate::ps::server::{Outcome, ServerCore};
+use crate::units::Instant;
+
+/// Sees what happens at a server; an error stops the run.
+pub trait Watch {
+    /// Why the run cannot go on.
+    type Error;
+
+    /// Something happened.
+    ///
+    /// # Errors
+    /// If the run cannot go on without this having been noted.
+    fn see(&mut self, stamped: &Stamped, core: &ServerCore) -> Result<(), Self::Error>;
+
+    /// Asked at least every second: whether something outside has ended the run.
+    ///
+    /// # Errors
+    /// If it has.
+    fn check(&mut self) -> Result<(), Self::Error>;
+}
+
+/// How often a [`Watch`] is asked.
+const CHECK: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// A socket that workers can already reach.
+pub struct Listening {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+enum Wake {
+    Datagram,
+    Timeout,
+    Stop,
+}
+
+impl Listening {
+    /// Listens at `address`.
+    ///
+    /// # Errors
+    /// If that is not possible.
+    pub fn bind(address: SocketAddr) -> Result<Self, NetError> {
+        let socket = Socket::bind(address)?;
+        let address = socket.local_address()?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Datagrams that the receive buffer holds.
+    #[must_use]
+    pub fn capacity(&self) -> u16 {
+        self.socket.capacity()
+    }
+
+    /// Serves until the run has ended, one way or another.
+    ///
+    /// # Errors
+    /// If the socket fails, or the watch says so.
+    pub fn serve<W: Watch>(
+        mut self,
+        core: &mut ServerCore,
+        clock: Clock,
+        stop: &mut Stop,
+        watch: &mut W,
+    ) -> Result<Outcome, W::Error>
+    where
+        W::Error: From<NetError>,
+    {
+        smol::block_on(async {
+            let mut buf = Vec::new();
+            let result = self.run(core, clock, stop, watch, &mut buf).await;
+            if result.is_err() {
+                core.stop("the server failed");
+                // The first error is the one to tell.
+                let _ = self.transmit(core, clock, &mut buf).await;
+            }
+            result
+        })
+    }
+
+    async fn run<W: Watch>(
+        &mut self,
+        core: &mut ServerCore,
+        clock: Clock,
+        stop: &mut Stop,
+        watch: &mut W,
+        buf: &mut Vec<u8>,
+    ) -> Result<Outcome, W::Error>
+    where
+        W::Error: From<NetError>,
+    {
+        loop {
+            let more = self.receive(core, clock)?;
+            core.handle_timeout(clock.now());
+            self.transmit(core, clock, buf).await?;
+            while let Some(stamped) = core.poll_event() {
+                watch.see(&stamped, core)?;
+            }
+            watch.check()?;
+            if let Some(outcome) = core.outcome() {
+                return Ok(outcome.clone());
+            }
+            if more {
+                continue;
+            }
+            let deadline = core.poll_timeout().map_or(Instant::MAX, |(at, _)| at);
+            match self.wait(deadline.min(clock.now() + CHECK), clock, stop).await? {
+                Wake::Datagram | Wake::Timeout => {}
+                Wake::Stop => core.stop("the server was interrupted"),
+            }
+        }
+    }
+
+    fn receive(&mut self, core: &mut ServerCore, clock: Clock) -> Result<bool, NetError> {
+        self.socket.receive(|from, datagram| core.handle_datagram(clock.now(), from, datagram))
+    }
+
+    /// Sends all there is to be sent; what arrives meanwhile is taken in between batches.
+    async fn transmit(
+        &mut self,
+        core: &mut ServerCore,
+        clock: Clock,
+        buf: &mut Vec<u8>,
+    ) -> Result<(), NetError> {
+        while let Some(to) = core.poll_transmit(clock.now(), buf) {
+            if !self.socket.fits(to, buf) {
+                self.socket.flush().await?;
+                self.receive(core, clock)?;
+            }
+            self.socket.add(to, buf);
+        }
+        self.socket.flush().await
+    }
+
+    async fn wait(
+        &self,
+        deadline: Instant,
+        clock: Clock,
+        stop: &mut Stop,
+    ) -> Result<Wake, NetError> {
+        let datagram = async { self.socket.readable().await.map(|()| Wake::Datagram) };
+        let timeout = async {
+            smol::Timer::at(clock.at(deadline)).await;
+            Ok(Wake::Timeout)
+        };
+        let stopped = async {
+            stop.wait().await;
+            Ok(Wake::Stop)
+        };
+        future::race(stopped, datagram.or(timeout)).await
+    }
+}

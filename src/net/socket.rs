@@ -1,0 +1,218 @@
+//! A UDP socket that moves many datagrams with one call.
+
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use smol::Async;
+
+use super::NetError;
+use crate::wire::DATAGRAM_MAX;
+
+/// Bytes of the buffers that are asked for; systems give what they allow.
+const BUFFER_BYTES: usize = 4 << 20;
+/// What the kernel accounts for one of our datagrams, in bytes.
+const KERNEL_BYTES: usize = 2304;
+/// Datagrams that leave with one call: more would delay what has just been received.
+const SEGMENTS_MAX: usize = 16;
+/// What one receive buffer holds: a batch of merged datagrams is at most an IP packet.
+const RECEIVE_BYTES: usize = 1 << 16;
+/// Calls that receive before something may be sent again.
+const RECEIVES_MAX: usize = 8;
+
+/// What the sockets of this machine can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Features {
+    /// Datagrams in one send (GSO).
+    pub send_segments: usize,
+    /// Datagrams in one receive buffer (GRO).
+    pub receive_segments: usize,
+    /// Bytes of the send buffer, as the kernel counts.
+    pub send_buffer: usize,
+    /// Bytes of the receive buffer, as the kernel counts.
+    pub receive_buffer: usize,
+}
+
+impl Features {
+    /// Tries a socket on the loopback interface.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn probe() -> Result<Self, NetError> {
+        Socket::bind(SocketAddr::from(([127, 0, 0, 1], 0))).map(|socket| socket.features())
+    }
+}
+
+pub(super) struct Socket {
+    io: Async<UdpSocket>,
+    state: UdpSocketState,
+    receive: Vec<Vec<u8>>,
+    meta: [RecvMeta; BATCH_SIZE],
+    /// Datagrams of one size and destination that wait for the call that sends them.
+    batch: Vec<u8>,
+    batch_to: Option<SocketAddr>,
+    segment: usize,
+    segments: usize,
+}
+
+impl Socket {
+    pub(super) fn bind(address: SocketAddr) -> Result<Self, NetError> {
+        let bind = |source| NetError::Bind { address, source };
+        let io = Async::<UdpSocket>::bind(address).map_err(bind)?;
+        let state = UdpSocketState::new((&io).into())?;
+        // A refusal leaves the system's default, which the credits take into account.
+        let _ = state.set_send_buffer_size((&io).into(), BUFFER_BYTES);
+        let _ = state.set_recv_buffer_size((&io).into(), BUFFER_BYTES);
+        Ok(Self {
+            io,
+            state,
+            receive: vec![vec![0; RECEIVE_BYTES]; BATCH_SIZE],
+            meta: [RecvMeta::default(); BATCH_SIZE],
+            batch: Vec::with_capacity(SEGMENTS_MAX * DATAGRAM_MAX),
+            batch_to: None,
+            segment: 0,
+            segments: 0,
+        })
+    }
+
+    pub(super) fn local_address(&self) -> Result<SocketAddr, NetError> {
+        Ok(self.io.get_ref().local_addr()?)
+    }
+
+    pub(super) fn features(&self) -> Features {
+        let buffer = |bytes: io::Result<usize>| bytes.unwrap_or(KERNEL_BYTES);
+        Features {
+            send_segments: self.state.max_gso_segments(),
+            receive_segments: self.state.gro_segments(),
+            send_buffer: buffer(self.state.send_buffer_size((&self.io).into())),
+            receive_buffer: buffer(self.state.recv_buffer_size((&self.io).into())),
+        }
+    }
+
+    /// Datagrams that the receive buffer holds.
+    pub(super) fn capacity(&self) -> u16 {
+        let datagrams = self.features().receive_buffer / KERNEL_BYTES;
+        u16::try_from(datagrams).unwrap_or(u16::MAX).max(1)
+    }
+
+    /// Waits until something can be received.
+    pub(super) async fn readable(&self) -> Result<(), NetError> {
+        Ok(self.io.readable().await?)
+    }
+
+    /// Hands out what has arrived, up to a limit; whether there may be more.
+    pub(super) fn receive(
+        &mut self,
+        mut take: impl FnMut(SocketAddr, &[u8]),
+    ) -> Result<bool, NetError> {
+        for _ in 0..RECEIVES_MAX {
+            let mut slices = self.receive.iter_mut().map(|buf| IoSliceMut::new(buf));
+            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+                std::array::from_fn(|_| slices.next().expect("one buffer for each slice"));
+            let count = match self.state.recv((&self.io).into(), &mut slices, &mut self.meta) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if is_weather(&error) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for (buf, meta) in self.receive.iter().zip(&self.meta[..count]) {
+                for datagram in buf[..meta.len].chunks(meta.stride.max(1)) {
+                    take(meta.addr, datagram);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether `datagram` can be added to the batch; if not, [`flush`](Self::flush) first.
+    pub(super) fn fits(&self, to: SocketAddr, datagram: &[u8]) -> bool {
+        let limit = self.state.max_gso_segments().min(SEGMENTS_MAX);
+        match self.batch_to {
+            None => true,
+            Some(other) => {
+                // All but the last of a batch have one size.
+                let whole = self.batch.len() == self.segments * self.segment;
+                other == to && whole && self.segments < limit && datagram.len() <= self.segment
+            }
+        }
+    }
+
+    /// Adds a datagram that [`fits`](Self::fits).
+    pub(super) fn add(&mut self, to: SocketAddr, datagram: &[u8]) {
+        if self.batch_to.is_none() {
+            (self.batch_to, self.segment) = (Some(to), datagram.len());
+        }
+        self.batch.extend_from_slice(datagram);
+        self.segments += 1;
+    }
+
+    /// Sends the batch.
+    pub(super) async fn flush(&mut self) -> Result<(), NetError> {
+        let Some(destination) = self.batch_to.take() else { return Ok(()) };
+        let result = self.send(destination).await;
+        self.batch.clear();
+        self.segments = 0;
+        result
+    }
+
+    async fn send(&self, destination: SocketAddr) -> Result<(), NetError> {
+        let segment_size = (self.segments > 1).then_some(self.segment);
+        let transmit =
+            Transmit { destination, ecn: None, contents: &self.batch, segment_size, src_ip: None };
+        loop {
+            match self.state.try_send((&self.io).into(), &transmit) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.io.writable().await?
+                }
+                Err(error) if is_weather(&error) => return Ok(()),
+                Err(error) if self.segments > 1 && self.state.max_gso_segments() == 1 => {
+                    // The system has just found out that it cannot segment.
+                    return self.send_one_by_one(destination, error).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn send_one_by_one(
+        &self,
+        destination: SocketAddr,
+        error: io::Error,
+    ) -> Result<(), NetError> {
+        for contents in self.batch.chunks(self.segment) {
+            let transmit =
+                Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
+            while let Err(again) = self.state.try_send((&self.io).into(), &transmit) {
+                match again.kind() {
+                    io::ErrorKind::WouldBlock => self.io.writable().await?,
+                    _ if is_weather(&again) => break,
+                    _ => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a network does to a datagram is no reason to stop: it counts as lost.
+fn is_weather(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable, PermissionDenied,
+    };
+    /// `EMSGSIZE` of Linux: the path carries no datagram of this size.
+    const TOO_LARGE: i32 = 90;
+    /// `ENOBUFS` of Linux: a queue of the host is full.
+    const NO_BUFFERS: i32 = 105;
+    let kinds = [
+        ConnectionRefused,
+        ConnectionReset,
+        HostUnreachable,
+        Interrupted,
+        NetworkDown,
+        NetworkUnreachable,
+        PermissionDenied,
+    ];
+    kinds.contains(&error.kind()) || matches!(error.raw_os_error(), Some(TOO_LARGE | NO_BUFFERS))
+}

@@ -1,0 +1,120 @@
+//! Real sockets on the loopback interface.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::event::{Event, Stamped};
+use crate::flat::Layout;
+use crate::ps::config::ServerConfig;
+use crate::ps::missing::Missing;
+use crate::ps::optimizer::{ScheduleConfig, ScheduleKind, SgdConfig};
+use crate::ps::policy::PolicyConfig;
+use crate::ps::server::{Outcome, ServerCore};
+use crate::ps::worker::{End, Setup};
+use crate::train::{Prepared, Processor, Synthetic};
+use crate::units::{Instant, Tolerance};
+
+struct Count {
+    repaired: u32,
+    rounds: u32,
+}
+
+impl Watch for Count {
+    type Error = NetError;
+
+    fn see(&mut self, stamped: &Stamped, _: &ServerCore) -> Result<(), NetError> {
+        match &stamped.event {
+            Event::PushClosed(closed) => self.repaired += closed.repaired,
+            Event::RoundEnded(_) => self.rounds += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), NetError> {
+        Ok(())
+    }
+}
+
+fn layout() -> Arc<Layout> {
+    Arc::new(Layout::new([("synthetic".into(), vec![50_000])]).unwrap())
+}
+
+fn processor(layout: &Arc<Layout>) -> Processor {
+    let setup = Setup { layout: layout.clone(), feedback: true, train_len: 100, test_len: 0 };
+    Processor::new(Box::new(move |_| {
+        Ok(Prepared { setup: setup.clone(), compute: Box::new(Synthetic) })
+    }))
+}
+
+fn server(layout: &Arc<Layout>, capacity: u16) -> ServerCore {
+    let config = ServerConfig {
+        plan: "synthetic".into(),
+        workers: 3,
+        rounds: 20,
+        batch: 1,
+        train_len: 100,
+        test_len: 0,
+        slots: 1,
+        eval_every: 0,
+        missing: Missing::Feedback,
+        codec: crate::codec::Codec::Raw,
+        pull_tolerance: Tolerance::ZERO,
+        policy: PolicyConfig::Static { tolerance: Tolerance::ZERO },
+        sgd: SgdConfig { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
+        schedule: ScheduleConfig { lr: 0.1, kind: ScheduleKind::Constant },
+        worker_timeout: Duration::from_secs(5),
+        compute_timeout: Duration::from_secs(60),
+    };
+    let values = layout.values();
+    ServerCore::new(config, layout.clone(), vec![0.0; values], capacity, 1, Instant::ZERO)
+}
+
+/// Twenty rounds of three workers, under the conditions `net`; the final parameters as bits.
+fn run(net: &'static str) -> (Vec<u32>, Count) {
+    let layout = layout();
+    let listening = Listening::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listening.address().to_string();
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let (address, processor) = (address.clone(), processor(&layout));
+            let conditions = move |_: &str| Some(Conditions { net: net.parse().unwrap(), seed: 1 });
+            std::thread::spawn(move || {
+                let mut stop = Stop::listen().unwrap();
+                let give_up = Duration::from_secs(10);
+                work(&address, processor, &conditions, give_up, &mut stop, |_| ()).unwrap()
+            })
+        })
+        .collect();
+    let mut core = server(&layout, listening.capacity());
+    let mut watch = Count { repaired: 0, rounds: 0 };
+    let mut stop = Stop::listen().unwrap();
+    let outcome = listening.serve(&mut core, Clock::start(), &mut stop, &mut watch).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+    for worker in workers {
+        assert_eq!(worker.join().unwrap(), End::Finished);
+    }
+    (core.parameters().iter().map(|x| x.to_bits()).collect(), watch)
+}
+
+#[test]
+fn loss_changes_nothing_at_tolerance_zero() {
+    let (calm, watch) = run("");
+    assert_eq!(watch.rounds, 20);
+    let (lossy, watch) = run("loss=10% dup=2% reorder=2% corrupt=1%");
+    assert!(watch.repaired > 0);
+    assert_eq!(calm, lossy);
+}
+
+#[test]
+fn a_taken_port_and_an_unknown_name_are_said() {
+    let first = Listening::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let taken = Listening::bind(first.address()).err().unwrap().to_string();
+    assert!(taken.contains("the port is taken"), "{taken}");
+    let processor = processor(&layout());
+    let mut stop = Stop::listen().unwrap();
+    let unknown =
+        work("no.such.host.invalid:1", processor, &|_| None, Duration::ZERO, &mut stop, |_| ());
+    assert!(matches!(unknown, Err(NetError::Resolve { .. })));
+}

@@ -1,0 +1,26 @@
+//! The `server` command.
+
+use super::serving::{Start, reachable, serve};
+use super::workers::Workers;
+use super::{Console, WORDS};
+use crate::cli::{self, DEFAULT_BIND, Exit, Failure, bind_address};
+use crate::net::Listening;
+use crate::plan::Plan;
+
+/// Holds the parameters and serves workers until the run has ended.
+///
+/// # Errors
+/// If the run cannot begin, or ends in any other way than finished or interrupted.
+pub fn server(typed: &cli::Server, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
+    let address = bind_address(typed.bind.as_deref().unwrap_or(DEFAULT_BIND), typed.insecure)?;
+    let listening = Listening::bind(address)?;
+    let line = format!("start each worker with: mlt-lite worker {}", reachable(listening.address()));
+    if typed.json {
+        console.say(line);
+    } else {
+        console.result(line);
+    }
+    let how = Start { listening, runs: &typed.runs, json: typed.json };
+    serve(plan, how, console, |_| Ok(Workers::elsewhere()))
+}

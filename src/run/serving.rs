@@ -1,0 +1,87 @@
+//! What `server` and `train` have in common: a core at a socket, watched by a report.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+
+use super::workers::Workers;
+use super::{Console, Job};
+use crate::cli::{Exit, Failure, command_line};
+use crate::event::Stamped;
+use crate::net::{Clock, Listening, NetError, Stop, Watch, entropy, wall_clock};
+use crate::plan::Plan;
+use crate::ps::server::ServerCore;
+use crate::report::Report;
+
+/// A run that is being served.
+struct Serving<'a, 'b> {
+    report: Report,
+    console: &'a mut Console<'b>,
+    clock: Clock,
+    workers: Workers,
+}
+
+impl Watch for Serving<'_, '_> {
+    type Error = Failure;
+
+    fn see(&mut self, stamped: &Stamped, _: &ServerCore) -> Result<(), Failure> {
+        let text = self.report.record(stamped, (self.console.now)())?;
+        self.console.show(&text);
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), Failure> {
+        self.workers.check(self.clock.now())
+    }
+}
+
+/// How a server is started.
+pub(super) struct Start<'a> {
+    pub(super) listening: Listening,
+    pub(super) runs: &'a Path,
+    pub(super) json: bool,
+}
+
+/// Serves `plan` until the run has ended, and leaves its files. `start` is called with the run folder as soon as workers
+/// can join.
+pub(super) fn serve(
+    plan: Plan,
+    how: Start<'_>,
+    console: &mut Console<'_>,
+    start: impl FnOnce(&Path) -> Result<Workers, Failure>,
+) -> Result<Exit, Failure> {
+    let Start { listening, runs, json } = how;
+    let job = Job::new(plan)?;
+    let mut stop = Stop::listen()?;
+    let clock = Clock::start();
+    let report = job.report(runs, &command_line(std::env::args()), wall_clock(), console)?;
+    let workers = start(report.folder().path())?;
+    let mut core = job.server(listening.capacity(), entropy()?, clock.now());
+    let mut serving = Serving { report, console, clock, workers };
+    let served = listening.serve(&mut core, clock, &mut stop, &mut serving);
+    let Serving { report, console, mut workers, .. } = serving;
+    if let Err(failure) = served {
+        // What was trained so far is worth keeping, whatever ended it.
+        if core.trained() > 0
+            && let Err(second) = job.finish(&core, report, json, console)
+        {
+            console.say(format!("mlt-lite: {second}"));
+        }
+        return Err(failure);
+    }
+    workers.join(clock);
+    job.finish(&core, report, json, console)
+}
+
+/// The address under which other machines most likely reach a server that listens at `address`.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    // Connecting a UDP socket sends nothing: it only asks which interface leads to an address (one for documentation).
+    let outside = || -> Result<SocketAddr, NetError> {
+        let socket = UdpSocket::bind(SocketAddr::new(address.ip(), 0))?;
+        socket.connect(if address.is_ipv4() { "192.0.2.1:9" } else { "[2001:db8::1]:9" })?;
+        Ok(socket.local_addr()?)
+    };
+    outside().map_or(address, |own| SocketAddr::new(own.ip(), address.port()))
+}

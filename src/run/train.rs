@@ -1,0 +1,32 @@
+//! The `train` command: a server in this process, and its workers in processes of their own.
+
+use std::path::Path;
+
+use super::serving::{Start, serve};
+use super::workers::Workers;
+use super::{Console, WORDS};
+use crate::cli::{self, Exit, Failure, bind_address};
+use crate::net::Listening;
+use crate::plan::Plan;
+
+/// Any free port of this machine.
+const BIND: &str = "127.0.0.1:0";
+
+/// Trains on this machine.
+///
+/// # Errors
+/// If the run cannot begin, or ends in any other way than finished or interrupted.
+pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
+    let address = bind_address(typed.bind.as_deref().unwrap_or(BIND), typed.insecure)?;
+    let listening = Listening::bind(address)?;
+    let mut server = listening.address();
+    if server.ip().is_unspecified() {
+        server.set_ip([127, 0, 0, 1].into());
+    }
+    let (count, data_dir) = (plan.workers, plan.data_dir.clone());
+    console.say(format!("training with {count} worker processes at {server}"));
+    let start = |folder: &Path| Workers::start(count, server, &data_dir, folder);
+    let how = Start { listening, runs: &typed.runs, json: typed.json };
+    serve(plan, how, console, start)
+}

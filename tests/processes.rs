@@ -1,0 +1,282 @@
+//! The real binary as people start it: good ends, bad ends, and what is said about them.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A folder of our own that is gone when the test is over.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mlt-lite-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// The binary, to run in this folder.
+    fn mlt_lite(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mlt-lite"));
+        command.args(line.split_whitespace()).current_dir(&self.0).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.mlt_lite(line).output().unwrap()
+    }
+
+    fn path(&self, relative: &str) -> PathBuf {
+        self.0.join(relative)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A process that does not outlive its test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end: exit code, standard output, standard error.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut out, mut err) = (String::new(), String::new());
+        self.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        (self.0.wait().unwrap().code(), out, err)
+    }
+}
+
+/// A server at a free port, and the address that its first line names.
+fn server(scratch: &Scratch, flags: &str) -> (Process, String) {
+    let mut process =
+        Process::start(scratch.mlt_lite(&format!("server --bind 127.0.0.1:0 {flags}")));
+    let stdout = process.0.stdout.as_mut().unwrap();
+    let mut byte = [0];
+    let mut line = String::new();
+    while stdout.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+        line.push(byte[0].into());
+    }
+    let address = line.split_whitespace().last().expect("a line that ends in an address");
+    assert!(line.contains("mlt-lite worker"), "{line}");
+    (process, address.to_owned())
+}
+
+fn json(output: &Output) -> Value {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let last = stdout.lines().last().unwrap_or_default();
+    let error = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_str(last).unwrap_or_else(|_| panic!("{stdout}\n{error}"))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const QUICK: &str = "--model fc --epochs 2 --batch 32 --workers 3 --seed 5 --json";
+
+#[test]
+fn the_same_plan_ends_in_the_same_parameters_everywhere() {
+    let scratch = Scratch::new("digest");
+    let train = json(&scratch.run(&format!("train {QUICK}")));
+    let again = json(&scratch.run(&format!("train {QUICK}")));
+    let lossy = json(&scratch.run(&format!("train {QUICK} --net loss=5%")));
+    let sim = json(&scratch.run(&format!("sim {QUICK}")));
+    for other in [&again, &lossy, &sim] {
+        assert_eq!(train["digest"], other["digest"]);
+        assert_eq!(train["accuracy"], other["accuracy"]);
+    }
+    for key in ["accuracy", "rounds", "seconds", "bytes_up", "bytes_down", "digest"] {
+        assert!(!train[key].is_null(), "{key}");
+    }
+    assert!(!train["round_ms"]["p50"].is_null() && !train["round_ms"]["p99"].is_null());
+    for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv", "final.safetensors"] {
+        assert!(scratch.path("runs/fc-optdigits-5").join(file).exists(), "{file}");
+    }
+    let eval = scratch.run("eval runs/fc-optdigits-5/final.safetensors --json");
+    assert_eq!(json(&eval)["accuracy"], train["accuracy"]);
+}
+
+#[test]
+fn one_worker_with_three_batches_is_three_workers() {
+    let scratch = Scratch::new("batch");
+    let run = |workers: u32, batch: u32| -> f64 {
+        let line = format!(
+            "sim --model fc --rounds 40 --workers {workers} --batch {batch} --seed 3 --json --name w{workers}"
+        );
+        assert!(json(&scratch.run(&line))["digest"].is_string());
+        let evals =
+            std::fs::read_to_string(scratch.path(&format!("runs/w{workers}/evals.csv"))).unwrap();
+        evals.lines().last().unwrap().split(',').next_back().unwrap().parse().unwrap()
+    };
+    let (three, one) = (run(3, 20), run(1, 60));
+    assert!((three - one).abs() < 1e-4 * one, "test losses {three} and {one}");
+}
+
+#[test]
+fn two_simulations_leave_identical_files() {
+    let scratch = Scratch::new("sim");
+    let line = "sim --workers 3 --rounds 20 --bytes 100k --net loss=5% --tolerance 2% --seed 7 --name same";
+    for runs in ["one", "two"] {
+        assert!(scratch.run(&format!("{line} --runs {runs}")).status.success());
+    }
+    for entry in std::fs::read_dir(scratch.path("one/same")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let read = |runs: &str| {
+            let text = std::fs::read(scratch.path(runs).join("same").join(&name)).unwrap();
+            // The command that repeats the run names the folder it went to.
+            String::from_utf8_lossy(&text).replace("--runs one", "").replace("--runs two", "")
+        };
+        assert_eq!(read("one"), read("two"), "{}", name.display());
+    }
+}
+
+#[test]
+fn a_killed_worker_is_dropped_and_a_new_one_may_join() {
+    let scratch = Scratch::new("kill");
+    let flags =
+        "--model fc --rounds 100000 --workers 2 --worker-timeout 1s --name run --net delay=2ms";
+    let (server, address) = server(&scratch, flags);
+    let worker = || Process::start(scratch.mlt_lite(&format!("worker {address}")));
+    let (first, second) = (worker(), worker());
+    let events = scratch.path("runs/run/events.jsonl");
+    await_line(&events, |line| line.contains("\"round-ended\""));
+    first.signal("-KILL");
+    await_line(&events, |line| {
+        line.contains("\"worker-left\"") && line.contains("nothing was heard of it for 1.")
+    });
+    let third = worker();
+    await_line(&events, |line| line.contains("\"worker-joined\"") && line.contains("\"worker\":3"));
+    await_line(&events, |line| {
+        line.contains("\"round-started\"") && line.contains("\"workers\":[") && line.contains(",3]")
+    });
+    server.signal("-INT");
+    let (code, _, err) = server.end();
+    assert_eq!(code, Some(130), "{err}");
+    for worker in [second, third] {
+        let (code, _, err) = worker.end();
+        assert_eq!(code, Some(4), "{err}");
+        assert!(err.contains("the server stopped"), "{err}");
+    }
+    let checkpoint = scratch.run("eval runs/run/interrupted.safetensors --json");
+    assert!(json(&checkpoint)["accuracy"].as_f64().unwrap() > 0.3);
+}
+
+/// Waits until a line of a growing file is as wanted.
+fn await_line(path: &Path, wanted: impl Fn(&str) -> bool) {
+    for _ in 0..600 {
+        if let Ok(file) = std::fs::File::open(path)
+            && BufReader::new(file).lines().map_while(Result::ok).any(|line| wanted(&line))
+        {
+            return;
+        }
+        pause();
+    }
+    panic!("{}", std::fs::read_to_string(path).unwrap_or_default());
+}
+
+#[expect(clippy::disallowed_methods, reason = "another process writes the file that is waited for")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+#[test]
+fn an_interrupted_training_leaves_a_checkpoint() {
+    let scratch = Scratch::new("interrupt");
+    let line = "train --model fc --rounds 1000000 --workers 2 --name run";
+    let train = Process::start(scratch.mlt_lite(line));
+    await_line(&scratch.path("runs/run/events.jsonl"), |line| line.contains("\"round-ended\""));
+    train.signal("-INT");
+    let (code, _, err) = train.end();
+    assert_eq!(code, Some(130), "{err}");
+    assert!(err.contains("interrupted.safetensors"), "{err}");
+    assert!(scratch.path("runs/run/interrupted.safetensors").exists());
+}
+
+#[test]
+fn a_worker_without_the_data_says_what_it_misses() {
+    let scratch = Scratch::new("data");
+    let (server, address) = server(&scratch, "--model fc --dataset mnist --workers 1");
+    let output = scratch.run(&format!("worker {address} --data-dir nowhere"));
+    let err = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("train-images-idx3-ubyte") && err.contains("nowhere"), "{err}");
+    drop(server);
+    let output = scratch.run("train --model fc --dataset mnist --workers 2 --data-dir nowhere");
+    let err = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("train-images-idx3-ubyte"), "{err}");
+}
+
+#[test]
+fn bad_input_is_said_with_its_exit_code() {
+    let scratch = Scratch::new("bad");
+    std::fs::write(scratch.path("bad.toml"), "name = \"bad\"\nlayers = [{ word = \"conf\" }]\n")
+        .unwrap();
+    std::fs::write(scratch.path("bad.safetensors"), [7; 100]).unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let cases: &[(String, i32, &str)] = &[
+        (format!("server --bind 127.0.0.1:{port}"), 1, "the port is taken"),
+        ("server --bind 0.0.0.0:0".into(), 2, "--insecure"),
+        ("worker no.such.host.invalid:4433".into(), 4, "cannot find `no.such.host.invalid:4433`"),
+        (format!("worker 127.0.0.1:{port} --give-up 300ms"), 4, "is its UDP port open?"),
+        ("train --model bad.toml".into(), 2, "bad.toml"),
+        ("train --model nothing".into(), 2, "resnet8"),
+        ("train --dataset mnis".into(), 2, "mnist"),
+        ("train --toleranc 2%".into(), 2, "--tolerance"),
+        ("train --tolerance 200%".into(), 2, "tolerance"),
+        ("train --net los=3%".into(), 2, "loss"),
+        ("eval bad.safetensors".into(), 1, "bad.safetensors"),
+        ("eval nothing.safetensors".into(), 1, "nothing.safetensors"),
+    ];
+    for (line, code, said) in cases {
+        let output = scratch.run(line);
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(*code), "{line}: {err}");
+        assert!(err.contains(said), "{line}: {err}");
+    }
+}
+
+#[test]
+fn a_server_of_another_version_is_recognised() {
+    let scratch = Scratch::new("version");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let worker = Process::start(scratch.mlt_lite(&format!("worker {address} --give-up 20s")));
+    let mut hello = [0; 2000];
+    let (_, from) = socket.recv_from(&mut hello).unwrap();
+    // The same envelope, another version.
+    let mut answer = hello[..18].to_vec();
+    answer[1] = 99;
+    answer.extend_from_slice(&[6, 0]);
+    let checksum = crc32fast::hash(&answer);
+    answer.extend_from_slice(&checksum.to_le_bytes());
+    socket.send_to(&answer, from).unwrap();
+    let (code, _, err) = worker.end();
+    assert_eq!(code, Some(5), "{err}");
+    assert!(err.contains("version 99"), "{err}");
+}
