@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use super::{BindError, UsageError};
 use crate::dataset::{DatasetError, ShardsError, UnknownDataset};
 use crate::experiment::ExperimentError;
-use crate::link::NetError;
+use crate::link;
 use crate::model::{CheckpointError, RecipeError};
+use crate::net;
 use crate::plan::PlanError;
 use crate::report::ReportError;
 use crate::simd::LevelError;
@@ -82,12 +83,13 @@ means! {
     BindError => Usage,
     PlanError => Usage,
     RecipeError => Usage,
-    NetError => Usage,
+    link::NetError => Usage,
     ShardsError => Usage,
     UnknownDataset => Usage,
     LevelError => Usage,
     DatasetError => Data,
     CheckpointError => Failed,
+    net::NetError => Failed,
 }
 
 impl From<ReportError> for Failure {

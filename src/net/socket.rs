@@ -4,6 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use serde::Serialize;
 use smol::Async;
 
 use super::NetError;
@@ -21,7 +22,7 @@ const RECEIVE_BYTES: usize = 1 << 16;
 const RECEIVES_MAX: usize = 8;
 
 /// What the sockets of this machine can do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Features {
     /// Datagrams in one send (GSO).
     pub send_segments: usize,

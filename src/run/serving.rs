@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::workers::Workers;
 use super::{Console, Job};
-use crate::cli::{Exit, Failure, command_line};
+use crate::cli::{Exit, Failure};
 use crate::event::Stamped;
 use crate::net::{Clock, Listening, NetError, Stop, Watch, entropy, wall_clock};
 use crate::plan::Plan;
@@ -39,21 +39,23 @@ pub(super) struct Start<'a> {
     pub(super) listening: Listening,
     pub(super) runs: &'a Path,
     pub(super) json: bool,
+    /// The command that was typed.
+    pub(super) command: &'static str,
 }
 
-/// Serves `plan` until the run has ended, and leaves its files. `start` is called with the run folder as soon as workers
-/// can join.
+/// Serves `plan` until the run has ended, and leaves its files. `start` is called with the run folder as soon as
+/// workers can join.
 pub(super) fn serve(
     plan: Plan,
     how: Start<'_>,
     console: &mut Console<'_>,
     start: impl FnOnce(&Path) -> Result<Workers, Failure>,
 ) -> Result<Exit, Failure> {
-    let Start { listening, runs, json } = how;
+    let Start { listening, runs, json, command } = how;
     let job = Job::new(plan)?;
     let mut stop = Stop::listen()?;
     let clock = Clock::start();
-    let report = job.report(runs, &command_line(std::env::args()), wall_clock(), console)?;
+    let report = job.report(runs, command, wall_clock(), console)?;
     let workers = start(report.folder().path())?;
     let mut core = job.server(listening.capacity(), entropy()?, clock.now());
     let mut serving = Serving { report, console, clock, workers };

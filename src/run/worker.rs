@@ -24,7 +24,9 @@ pub fn worker(typed: &cli::Worker, console: &mut Console<'_>) -> Result<Exit, Fa
             console.say(format!("{us} of {address}"));
         }
         Note::Searching(why) => console.say(format!("{us}: {why}; looking for it again")),
-        Note::Waiting(time, what) => console.say(format!("{us}: {what} ({:.0} s)", time.as_secs_f64())),
+        Note::Waiting(time, what) => {
+            console.say(format!("{us}: {what} ({:.0} s)", time.as_secs_f64()))
+        }
     });
     let end = end.map_err(|error| match error {
         NetError::Resolve { .. } => Failure::new(Exit::Unreachable, error),
