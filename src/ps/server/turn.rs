@@ -118,7 +118,7 @@ impl ServerCore {
         (allowance, urgent)
     }
 
-    /// Sends the parameters as they are, unless the worker was sent them already; all of them if they are to be `exact`,
+    /// Sends the parameters as they are, unless the worker was sent them already; if they are to be `exact`, all of them,
     /// as for an evaluation.
     fn send_pull(&mut self, now: Instant, id: WorkerId, exact: bool) {
         let (version, blocks) = (self.version, u64::from(self.layout.blocks()));
