@@ -4,13 +4,15 @@ use std::io;
 use std::process::ExitCode;
 
 use mlt_lite::cli::{self, Command, Exit, Failure, Parsed};
+use mlt_lite::net::Clock;
 use mlt_lite::report::Style;
 use mlt_lite::run::{self, Console};
-use mlt_lite::units::Instant;
 
 fn main() -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let style = Style::of_stderr();
+    let clock = Clock::start();
+    let now = || clock.now();
     let mut console = Console { out: &mut out, err: &mut err, style, now: &now };
     let exit = run(&mut console).unwrap_or_else(|failure| {
         console.say(format!("mlt-lite: {failure}"));
@@ -36,19 +38,9 @@ fn dispatch(command: &Command, console: &mut Console<'_>) -> Result<Exit, Failur
         Command::Experiment(typed) => run::experiment(typed, console),
         Command::Data(typed) => run::data(typed, console),
         Command::Eval(typed) => run::eval(typed, console),
-        Command::Version(typed) => run::version(typed, &[], console),
-        Command::Server(_) | Command::Worker(_) | Command::Train(_) => {
-            Err(Failure::new(Exit::Failed, "this command is not part of this build"))
-        }
+        Command::Version(typed) => run::version(typed, console),
+        Command::Server(typed) => run::server(typed, console),
+        Command::Worker(typed) => run::worker(typed, console),
+        Command::Train(typed) => run::train(typed, console),
     }
-}
-
-/// Time since the first call.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the clock is read at the edge, and this is the edge"
-)]
-fn now() -> Instant {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    Instant::ZERO + START.get_or_init(std::time::Instant::now).elapsed()
 }

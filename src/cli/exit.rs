@@ -9,6 +9,7 @@ use crate::dataset::{DatasetError, ShardsError, UnknownDataset};
 use crate::experiment::ExperimentError;
 use crate::link::NetError;
 use crate::model::{CheckpointError, RecipeError};
+use crate::net;
 use crate::plan::PlanError;
 use crate::report::ReportError;
 use crate::simd::LevelError;
@@ -88,6 +89,16 @@ means! {
     LevelError => Usage,
     DatasetError => Data,
     CheckpointError => Failed,
+}
+
+impl From<net::NetError> for Failure {
+    fn from(error: net::NetError) -> Self {
+        let exit = match error {
+            net::NetError::Resolve { .. } => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
 }
 
 impl From<ReportError> for Failure {

@@ -11,9 +11,14 @@ mod eval;
 mod experiment;
 mod job;
 mod prepare;
+mod server;
+mod serving;
 mod sim;
+mod train;
 mod version;
 mod words;
+mod worker;
+mod workers;
 
 use std::path::PathBuf;
 
@@ -24,9 +29,12 @@ pub use eval::eval;
 pub use experiment::experiment;
 pub use job::{FINAL, INTERRUPTED, Job};
 pub use prepare::prepare;
+pub use server::server;
 pub use sim::sim;
+pub use train::train;
 pub use version::version;
 pub use words::WORDS;
+pub use worker::worker;
 
 use crate::cli::{Exit, Failure};
 

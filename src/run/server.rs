@@ -15,12 +15,13 @@ pub fn server(typed: &cli::Server, console: &mut Console<'_>) -> Result<Exit, Fa
     let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(DEFAULT_BIND), typed.insecure)?;
     let listening = Listening::bind(address)?;
-    let line = format!("start each worker with: mlt-lite worker {}", reachable(listening.address()));
+    let line =
+        format!("start each worker with: mlt-lite worker {}", reachable(listening.address()));
     if typed.json {
         console.say(line);
     } else {
         console.result(line);
     }
-    let how = Start { listening, runs: &typed.runs, json: typed.json };
+    let how = Start { command: "server", listening, runs: &typed.runs, json: typed.json };
     serve(plan, how, console, |_| Ok(Workers::elsewhere()))
 }

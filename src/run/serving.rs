@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::workers::Workers;
 use super::{Console, Job};
-use crate::cli::{Exit, Failure, command_line};
+use crate::cli::{Exit, Failure};
 use crate::event::Stamped;
 use crate::net::{Clock, Listening, NetError, Stop, Watch, entropy, wall_clock};
 use crate::plan::Plan;
@@ -36,6 +36,8 @@ impl Watch for Serving<'_, '_> {
 
 /// How a server is started.
 pub(super) struct Start<'a> {
+    /// The command that does it.
+    pub(super) command: &'static str,
     pub(super) listening: Listening,
     pub(super) runs: &'a Path,
     pub(super) json: bool,
@@ -49,11 +51,11 @@ pub(super) fn serve(
     console: &mut Console<'_>,
     start: impl FnOnce(&Path) -> Result<Workers, Failure>,
 ) -> Result<Exit, Failure> {
-    let Start { listening, runs, json } = how;
+    let Start { command, listening, runs, json } = how;
     let job = Job::new(plan)?;
     let mut stop = Stop::listen()?;
     let clock = Clock::start();
-    let report = job.report(runs, &command_line(std::env::args()), wall_clock(), console)?;
+    let report = job.report(runs, command, wall_clock(), console)?;
     let workers = start(report.folder().path())?;
     let mut core = job.server(listening.capacity(), entropy()?, clock.now());
     let mut serving = Serving { report, console, clock, workers };

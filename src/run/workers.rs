@@ -48,7 +48,9 @@ impl Workers {
         let mut workers = Self::default();
         for number in 1..=count {
             let log = folder.join(format!("worker-{number}.log"));
-            let failed = |error| Failure::new(Exit::Failed, format!("cannot start worker {number}: {error}"));
+            let failed = |error| {
+                Failure::new(Exit::Failed, format!("cannot start worker {number}: {error}"))
+            };
             let said = File::create(&log).map_err(failed)?;
             let child = Command::new(&program)
                 .args(["worker", &address.to_string(), "--give-up", GIVE_UP, "--data-dir"])
@@ -105,7 +107,12 @@ impl Workers {
 /// Why the last worker ended: its own last words, and its exit code.
 fn failure(log: &Path, status: ExitStatus) -> Failure {
     let said = fs::read_to_string(log).unwrap_or_default();
-    let last = said.lines().last().unwrap_or("it said nothing").trim_start_matches("mlt-lite: ").to_owned();
+    let last = said
+        .lines()
+        .last()
+        .unwrap_or("it said nothing")
+        .trim_start_matches("mlt-lite: ")
+        .to_owned();
     let exit = match status.code() {
         Some(3) => Exit::Data,
         Some(5) => Exit::Refused,
