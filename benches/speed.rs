@@ -39,11 +39,13 @@ struct Row {
     ratio: Option<(f64, &'static str)>,
 }
 
+/// Measures the rows of a group.
+type Group = fn() -> Vec<Row>;
+
 fn main() {
     let words: Vec<String> =
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let groups: [(&str, fn() -> Vec<Row>); 3] =
-        [("codec", codecs), ("train", training), ("round", rounds)];
+    let groups: [(&str, Group); 3] = [("codec", codecs), ("train", training), ("round", rounds)];
     let mut rows = Vec::new();
     for (name, group) in groups {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
@@ -156,10 +158,10 @@ impl Watch for Stopwatch {
     type Error = NetError;
 
     fn see(&mut self, stamped: &Stamped, _: &ServerCore) -> Result<(), NetError> {
-        if let Event::RoundStarted(_) = stamped.event {
-            if let Some(began) = self.began.replace(stamped.at) {
-                self.seconds.push((stamped.at - began).as_secs_f64());
-            }
+        if let Event::RoundStarted(_) = stamped.event
+            && let Some(began) = self.began.replace(stamped.at)
+        {
+            self.seconds.push((stamped.at - began).as_secs_f64());
         }
         Ok(())
     }

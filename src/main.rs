@@ -10,7 +10,8 @@ use mlt_lite::run::{self, Console};
 
 fn main() -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let (style, clock) = (Style::of_stderr(), Clock::start());
+    let style = Style::of_stderr();
+    let clock = Clock::start();
     let now = || clock.now();
     let mut console = Console { out: &mut out, err: &mut err, style, now: &now };
     let exit = run(&mut console).unwrap_or_else(|failure| {
@@ -33,13 +34,13 @@ fn run(console: &mut Console<'_>) -> Result<Exit, Failure> {
 
 fn dispatch(command: &Command, console: &mut Console<'_>) -> Result<Exit, Failure> {
     match command {
-        Command::Server(typed) => run::server(typed, console),
-        Command::Worker(typed) => run::worker(typed, console),
-        Command::Train(typed) => run::train(typed, console),
         Command::Sim(typed) => run::sim(typed, console),
         Command::Experiment(typed) => run::experiment(typed, console),
         Command::Data(typed) => run::data(typed, console),
         Command::Eval(typed) => run::eval(typed, console),
         Command::Version(typed) => run::version(typed, console),
+        Command::Server(typed) => run::server(typed, console),
+        Command::Worker(typed) => run::worker(typed, console),
+        Command::Train(typed) => run::train(typed, console),
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::{BindError, UsageError};
 use crate::dataset::{DatasetError, ShardsError, UnknownDataset};
 use crate::experiment::ExperimentError;
-use crate::link;
+use crate::link::NetError;
 use crate::model::{CheckpointError, RecipeError};
 use crate::net;
 use crate::plan::PlanError;
@@ -83,13 +83,22 @@ means! {
     BindError => Usage,
     PlanError => Usage,
     RecipeError => Usage,
-    link::NetError => Usage,
+    NetError => Usage,
     ShardsError => Usage,
     UnknownDataset => Usage,
     LevelError => Usage,
     DatasetError => Data,
     CheckpointError => Failed,
-    net::NetError => Failed,
+}
+
+impl From<net::NetError> for Failure {
+    fn from(error: net::NetError) -> Self {
+        let exit = match error {
+            net::NetError::Resolve { .. } => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
 }
 
 impl From<ReportError> for Failure {

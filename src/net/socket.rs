@@ -4,7 +4,6 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
-use serde::Serialize;
 use smol::Async;
 
 use super::NetError;
@@ -22,7 +21,7 @@ const RECEIVE_BYTES: usize = 1 << 16;
 const RECEIVES_MAX: usize = 8;
 
 /// What the sockets of this machine can do.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Features {
     /// Datagrams in one send (GSO).
     pub send_segments: usize,

@@ -22,6 +22,6 @@ pub fn server(typed: &cli::Server, console: &mut Console<'_>) -> Result<Exit, Fa
     } else {
         console.result(line);
     }
-    let how = Start { listening, runs: &typed.runs, json: typed.json, command: "server" };
+    let how = Start { command: "server", listening, runs: &typed.runs, json: typed.json };
     serve(plan, how, console, |_| Ok(Workers::elsewhere()))
 }

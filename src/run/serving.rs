@@ -36,11 +36,11 @@ impl Watch for Serving<'_, '_> {
 
 /// How a server is started.
 pub(super) struct Start<'a> {
+    /// The command that does it.
+    pub(super) command: &'static str,
     pub(super) listening: Listening,
     pub(super) runs: &'a Path,
     pub(super) json: bool,
-    /// The command that was typed.
-    pub(super) command: &'static str,
 }
 
 /// Serves `plan` until the run has ended, and leaves its files. `start` is called with the run folder as soon as
@@ -51,7 +51,7 @@ pub(super) fn serve(
     console: &mut Console<'_>,
     start: impl FnOnce(&Path) -> Result<Workers, Failure>,
 ) -> Result<Exit, Failure> {
-    let Start { listening, runs, json, command } = how;
+    let Start { command, listening, runs, json } = how;
     let job = Job::new(plan)?;
     let mut stop = Stop::listen()?;
     let clock = Clock::start();

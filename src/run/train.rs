@@ -27,6 +27,6 @@ pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Fail
     let (count, data_dir) = (plan.workers, plan.data_dir.clone());
     console.say(format!("training with {count} worker processes at {server}"));
     let start = |folder: &Path| Workers::start(count, server, &data_dir, folder);
-    let how = Start { listening, runs: &typed.runs, json: typed.json, command: "train" };
+    let how = Start { command: "train", listening, runs: &typed.runs, json: typed.json };
     serve(plan, how, console, start)
 }

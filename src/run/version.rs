@@ -5,7 +5,6 @@ use serde_json::json;
 use crate::cli::{self, Exit, Failure};
 use crate::net::Features;
 use crate::simd::{self, Level};
-use crate::units::ByteSize;
 use crate::wire;
 
 use super::Console;
@@ -15,7 +14,9 @@ use super::Console;
 /// # Errors
 /// If `MLT_LITE_SIMD` asks for a level that cannot be had, or there are no sockets.
 pub fn version(typed: &cli::Version, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let (level, features, sockets) = (Level::detect()?, simd::features(), Features::probe()?);
+    let (level, features) = (Level::detect()?, simd::features());
+    let Features { send_segments, receive_segments, send_buffer, receive_buffer } =
+        Features::probe()?;
     let version = env!("CARGO_PKG_VERSION");
     if typed.json {
         console.result(json!({
@@ -24,7 +25,12 @@ pub fn version(typed: &cli::Version, console: &mut Console<'_>) -> Result<Exit, 
             "target": target(),
             "features": features,
             "simd": level.to_string(),
-            "sockets": sockets,
+            "sockets": {
+                "send_segments": send_segments,
+                "receive_segments": receive_segments,
+                "send_buffer": send_buffer,
+                "receive_buffer": receive_buffer,
+            },
         }));
         return Ok(Exit::Done);
     }
@@ -33,21 +39,14 @@ pub fn version(typed: &cli::Version, console: &mut Console<'_>) -> Result<Exit, 
         ("target", target()),
         ("processor", features.join(" ")),
         ("kernels", level.to_string()),
-        ("sockets", describe(sockets)),
+        ("send", format!("{send_segments} datagrams at once, {send_buffer} B of buffer")),
+        ("receive", format!("{receive_segments} datagrams at once, {receive_buffer} B of buffer")),
     ];
     console.result(format!("mlt-lite {version}"));
-    for (name, value) in lines {
+    for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         console.result(format!("{name:<10}{value}"));
     }
     Ok(Exit::Done)
-}
-
-fn describe(sockets: Features) -> String {
-    let Features { send_segments, receive_segments, send_buffer, receive_buffer } = sockets;
-    let [send, receive] = [send_buffer, receive_buffer].map(|bytes| ByteSize(bytes as u64));
-    format!(
-        "{send_segments} datagrams to a send, {receive_segments} to a receive; buffers of {send} and {receive}"
-    )
 }
 
 /// What the program was built for: `x86_64-linux-musl`.

@@ -3,7 +3,7 @@
 use super::{Brief, Console, prepare};
 use crate::cli::{self, Exit, Failure};
 use crate::ids::WorkerId;
-use crate::net::{Conditions, NetError, Note, Stop, work};
+use crate::net::{Conditions, Note, Stop, work};
 use crate::ps::worker::End;
 use crate::train::Processor;
 use crate::wire::ByeCode;
@@ -28,11 +28,7 @@ pub fn worker(typed: &cli::Worker, console: &mut Console<'_>) -> Result<Exit, Fa
             console.say(format!("{us}: {what} ({:.0} s)", time.as_secs_f64()))
         }
     });
-    let end = end.map_err(|error| match error {
-        NetError::Resolve { .. } => Failure::new(Exit::Unreachable, error),
-        other => other.into(),
-    })?;
-    let (exit, why) = match end {
+    let (exit, why) = match end? {
         End::Finished => {
             console.say(format!("{us}: the run is over"));
             return Ok(Exit::Done);
