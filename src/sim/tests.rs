@@ -148,12 +148,12 @@ fn check_books(case: &Case, run: &Run, what: &str) {
                 now = (started.tolerance, started.critical);
                 assert!(!started.critical || started.tolerance == Tolerance::ZERO, "{what}");
                 for worker in &started.workers {
-                    allowed[usize::from(worker.0)] += u64::from(now.0.parts()) * 65;
+                    allowed[worker.0 as usize] += u64::from(now.0.parts()) * 65;
                 }
             }
             Event::PushClosed(c) => {
                 assert_eq!(c.owed, c.received + c.forgiven + c.late + c.gone, "{what}: {c:?}");
-                let worker = usize::from(c.worker.0);
+                let worker = c.worker.0 as usize;
                 forgiven[worker] += u64::from(c.forgiven) * 10_000;
                 assert!(forgiven[worker] <= allowed[worker], "{what}: {c:?}");
                 if now.0 == Tolerance::ZERO {
@@ -272,7 +272,7 @@ fn a_partition_heals() {
     let case = Case { rounds: 60, net: "2:partition=100ms..8s".to_owned(), ..Case::default() };
     let run = case.run();
     assert_eq!(run.outcome, Some(Outcome::Finished));
-    let joined: Vec<u16> = run
+    let joined: Vec<u32> = run
         .events
         .iter()
         .filter_map(|s| if let Event::WorkerJoined(j) = &s.event { Some(j.worker.0) } else { None })
