@@ -113,10 +113,11 @@ fn the_same_plan_ends_in_the_same_parameters_everywhere() {
         assert!(!train[key].is_null(), "{key}");
     }
     assert!(!train["round_ms"]["p50"].is_null() && !train["round_ms"]["p99"].is_null());
+    let folder = train["folder"].as_str().unwrap();
     for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv", "final.safetensors"] {
-        assert!(scratch.path("runs/fc-optdigits-5").join(file).exists(), "{file}");
+        assert!(scratch.path(folder).join(file).exists(), "{file}");
     }
-    let eval = scratch.run("eval runs/fc-optdigits-5/final.safetensors --json");
+    let eval = scratch.run(&format!("eval {folder}/final.safetensors --json"));
     assert_eq!(json(&eval)["accuracy"], train["accuracy"]);
 }
 
