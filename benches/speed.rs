@@ -1,25 +1,25 @@
 //! `make bench`: what is fast and what is not, each beside its limit or its rival, measured in turns in one run.
 //!
-//! Medians; the rates of two rows that are compared were taken in alternation. `cargo bench -- WORD` keeps rows with that
-//! word.
+//! Medians; the rates of two rows that are compared were taken in alternation. `cargo bench -- WORD` keeps rows with
+//! that word.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use mlt_lite::codec::Codec;
 use mlt_lite::event::{Event, Stamped};
-use mlt_lite::flat::Layout;
 use mlt_lite::model::{Network, Recipe};
 use mlt_lite::net::{Clock, Listening, NetError, Stop, Watch, work};
-use mlt_lite::plan::{Entry, Plan, RecipeDefaults, Words};
+use mlt_lite::plan::{Entry, Plan};
 use mlt_lite::ps::server::ServerCore;
-use mlt_lite::ps::worker::Setup;
 use mlt_lite::report::{Cell, Column, Table};
+use mlt_lite::run::{Job, WORDS, prepare};
 use mlt_lite::shape::Shape;
-use mlt_lite::train::{Prepared, Processor, Synthetic};
+use mlt_lite::train::Processor;
 use mlt_lite::units::Instant;
 
 /// Bytes of f32 that the kernels work on.
@@ -39,11 +39,13 @@ struct Row {
     ratio: Option<(f64, &'static str)>,
 }
 
+/// Measures the rows of a group.
+type Group = fn() -> Vec<Row>;
+
 fn main() {
     let words: Vec<String> =
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let groups: [(&str, fn() -> Vec<Row>); 3] =
-        [("codec", codecs), ("train", training), ("round", rounds)];
+    let groups: [(&str, Group); 3] = [("codec", codecs), ("train", training), ("round", rounds)];
     let mut rows = Vec::new();
     for (name, group) in groups {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
@@ -156,10 +158,10 @@ impl Watch for Stopwatch {
     type Error = NetError;
 
     fn see(&mut self, stamped: &Stamped, _: &ServerCore) -> Result<(), NetError> {
-        if let Event::RoundStarted(_) = stamped.event {
-            if let Some(began) = self.began.replace(stamped.at) {
-                self.seconds.push((stamped.at - began).as_secs_f64());
-            }
+        if let Event::RoundStarted(_) = stamped.event
+            && let Some(began) = self.began.replace(stamped.at)
+        {
+            self.seconds.push((stamped.at - began).as_secs_f64());
         }
         Ok(())
     }
@@ -190,30 +192,20 @@ fn our_rounds() -> Vec<f64> {
     let entries = [("bytes", PUSH), ("rounds", ROUNDS), ("workers", WORKERS)]
         .map(|(key, value)| Entry::flag(key, &value.to_string()))
         .to_vec();
-    let no_recipe = |_: &str| -> Result<RecipeDefaults, String> { Err("no model".to_owned()) };
-    let words = Words { recipe: &no_recipe, check: &|_, _| Ok(()) };
-    let plan = Plan::from_entries(entries, &words).expect("a valid plan");
-    let config = plan.server_config(Default::default()).expect("a valid plan");
-    let layout = Layout::new([("synthetic".to_owned(), vec![PUSH / 4])]).expect("one tensor");
-    let layout = Arc::new(layout);
+    let plan = Plan::from_entries(entries, &WORDS).expect("a valid plan");
+    let job = Job::new(plan).expect("a synthetic load");
     let listening = Listening::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
     let address = listening.address().to_string();
-    let train_len = config.train_len;
     for _ in 0..WORKERS {
-        let (layout, address) = (layout.clone(), address.clone());
+        let address = address.clone();
         std::thread::spawn(move || {
-            let setup = Setup { layout, feedback: true, train_len, test_len: 0 };
-            let processor = Processor::new(Box::new(move |_| {
-                Ok(Prepared { setup: setup.clone(), compute: Box::new(Synthetic) })
-            }));
+            let processor = Processor::new(prepare(PathBuf::new()));
             let mut stop = Stop::listen().expect("signals");
             work(&address, processor, &|_| None, Duration::from_secs(9), &mut stop, |_| ())
         });
     }
     let clock = Clock::start();
-    let parameters = vec![0.0; layout.values()];
-    let mut core =
-        ServerCore::new(config, layout, parameters, listening.capacity(), 1, clock.now());
+    let mut core = job.server(listening.capacity(), 1, clock.now());
     let mut watch = Stopwatch { began: None, seconds: Vec::new() };
     let mut stop = Stop::listen().expect("signals");
     listening.serve(&mut core, clock, &mut stop, &mut watch).expect("a run");

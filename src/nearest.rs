@@ -1,12 +1,16 @@
 //! The known word that a misspelt one was meant to be.
 
-/// The word of `known` that `text` is most likely a slip of the finger for: at most a third of its letters (and one
-/// letter in any case) are wrong. The first one if several are as near.
+/// Letters from which on a word may have two slips; a third of them may be wrong in any case, and one in the shortest.
+const LONG: usize = 5;
+
+/// The word of `known` that `text` is most likely a slip of the finger for, if any is near enough; the first one if
+/// several are as near.
 #[must_use]
-pub fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let text = text.to_lowercase();
-    let allowed = (text.chars().count() / 3).max(1);
-    let distances = known.iter().map(|&word| (distance(&text, word), word));
+    let letters = text.chars().count();
+    let allowed = (letters / 3).max(if letters < LONG { 1 } else { 2 });
+    let distances = known.into_iter().map(|word| (distance(&text, word), word));
     let (distance, word) = distances.min_by_key(|&(distance, _)| distance)?;
     (distance <= allowed).then_some(word)
 }
@@ -53,11 +57,18 @@ mod tests {
     #[test]
     fn slips_are_recognised_and_other_words_are_not() {
         let known = ["loss", "delay", "partition"];
-        assert_eq!(nearest("los", &known), Some("loss"));
-        assert_eq!(nearest("Delya", &known), Some("delay"));
-        assert_eq!(nearest("DELAYS", &known), Some("delay"));
-        assert_eq!(nearest("partitoin", &known), Some("partition"));
-        assert_eq!(nearest("bandwidth", &known), None);
-        assert_eq!(nearest("loss", &[]), None);
+        for (text, meant) in [
+            ("los", Some("loss")),
+            ("Delya", Some("delay")),
+            ("DELAYS", Some("delay")),
+            ("dlayy", Some("delay")),
+            ("partitoin", Some("partition")),
+            ("lo", None),
+            ("xyzzy", None),
+            ("bandwidth", None),
+        ] {
+            assert_eq!(nearest(text, known), meant, "{text}");
+        }
+        assert_eq!(nearest("loss", []), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Whole runs on the virtual clock, through the program.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -36,7 +36,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("half", &["codec", "simd"]),
     ("quinn_udp", &["net"]),
     ("smol", &["net"]),
-    ("socket2", &["net"]),
     ("toml", &["dataset", "model", "plan"]),
     ("zerocopy", &["wire"]),
 ];

@@ -20,7 +20,7 @@ pub use commands::{
 };
 pub use exit::{Exit, Failure};
 
-use crate::plan::nearest;
+use crate::nearest::nearest;
 
 /// The program's name in what it says about itself.
 const PROGRAM: &str = "mlt-lite";
@@ -71,18 +71,6 @@ pub fn arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<St
         })
     };
     arguments.into_iter().map(text).collect()
-}
-
-/// The command line that gives `arguments` to this program, to be pasted into a shell.
-#[must_use]
-pub fn command_line(arguments: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=%+,@".contains(c);
-    let quote = |argument: &String| match !argument.is_empty() && argument.chars().all(plain) {
-        true => argument.clone(),
-        false => format!("'{}'", argument.replace('\'', r"'\''")),
-    };
-    let words = std::iter::once(PROGRAM.to_owned()).chain(arguments.iter().map(quote));
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Reads the arguments behind the program's name. `--key=value` is as good as `--key value`.

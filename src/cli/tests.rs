@@ -97,10 +97,3 @@ fn a_failure_tells_its_causes() {
     let said = failure.to_string();
     assert!(said.starts_with("cannot read the plan file no/such.toml: No such file"), "{said}");
 }
-
-#[test]
-fn a_command_line_can_be_pasted() {
-    let words = ["train", "--net", "loss=5%; 2:delay=1ms", "--name", "it's", ""].map(str::to_owned);
-    let line = command_line(&words);
-    assert_eq!(line, r"mlt-lite train --net 'loss=5%; 2:delay=1ms' --name 'it'\''s' ''");
-}

@@ -229,8 +229,8 @@ impl Split {
     }
 }
 
-/// Mean and standard deviation of each channel, white being 1. The deviation of a channel without contrast is 1, so that
-/// it can be divided by.
+/// Mean and standard deviation of each channel, white being 1. The deviation of a channel without contrast is 1, so
+/// that it can be divided by.
 fn moments(images: &[u8], shape: Shape) -> (Vec<f32>, Vec<f32>) {
     let plane = shape.height * shape.width;
     let of_channel = |channel: usize| {

@@ -3,8 +3,8 @@
 use crate::bitmap::Bitmap;
 use crate::ids::{BlockIndex, Round};
 
-/// All blocks: the urgent, then the oldest (by `ages`, rounds in a row in which a block went unused), then the rest in an
-/// order that all workers share in a round and that starts at another place each round (DESIGN section 5).
+/// All blocks: the urgent, then the oldest (by `ages`, rounds in a row in which a block went unused), then the rest in
+/// an order that all workers share in a round and that starts at another place each round (DESIGN section 5).
 ///
 /// # Panics
 /// If there are not as many `ages` as blocks.

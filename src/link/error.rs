@@ -41,6 +41,6 @@ fn hint(key: &str) -> String {
     if key.contains(':') {
         return "; what is for one worker begins after a `;`".to_owned();
     }
-    nearest(key, &NetSpec::KEYS)
+    nearest(key, NetSpec::KEYS)
         .map_or_else(String::new, |known| format!("; did you mean `{known}`?"))
 }

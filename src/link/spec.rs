@@ -177,11 +177,15 @@ mod tests {
     #[test]
     fn everything_reads_and_prints_canonically() {
         let spec: NetSpec = FULL.parse().unwrap();
-        insta::assert_snapshot!(spec, @"loss=5% burst=1%/30% rate=100mbit delay=2ms jitter=500us queue=64KiB reorder=1% dup=0.5% corrupt=0.1% partition=2s..4s seed=7");
+        insta::assert_snapshot!(spec.to_string().replace(" queue", "\nqueue"), @r"
+        loss=5% burst=1%/30% rate=100mbit delay=2ms jitter=500us
+        queue=64KiB reorder=1% dup=0.5% corrupt=0.1% partition=2s..4s seed=7
+        ");
         assert_eq!(spec.to_string().parse(), Ok(spec.clone()));
         assert_eq!(FULL.replace(' ', ", ").parse(), Ok(spec.clone()));
         assert!(!spec.is_clear());
-        let off = "loss=0 burst=off rate=off delay=0s jitter=0ns queue=off reorder=off dup=0% corrupt=0 partition=off seed=3";
+        let off = "loss=0 burst=off rate=off delay=0s jitter=0ns queue=off reorder=off dup=0% corrupt=0 \
+                   partition=off seed=3";
         let off: NetSpec = off.parse().unwrap();
         assert!(off.is_clear() && "".parse::<NetSpec>().unwrap().is_clear());
         assert_eq!(off.to_string(), "seed=3");

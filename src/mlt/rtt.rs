@@ -11,9 +11,9 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// The shortest round trip counts for one to two times so long: paths change.
 const MIN_AGE: Duration = Duration::from_secs(10);
-/// Time in queues that is called standing: so much,
+/// Time in queues that is called standing: so much, or another round trip, if the path is long,
 const QUEUE_MIN: Duration = Duration::from_millis(5);
-/// or so many variations, if the path jitters by itself.
+/// or so many variations, if it jitters by itself.
 const QUEUE_VARIATIONS: u32 = 4;
 
 /// Smoothed round-trip time and its variation.
@@ -57,8 +57,9 @@ impl Rtt {
     /// Whether the latest round trip was so much longer than the shortest that a queue must stand on the path.
     #[must_use]
     pub fn has_queue(&self) -> bool {
-        let queueing = self.latest.saturating_sub(self.min.min(self.min_before));
-        queueing > QUEUE_MIN.max(self.variation * QUEUE_VARIATIONS)
+        let shortest = self.min.min(self.min_before);
+        let standing = QUEUE_MIN.max(shortest).max(self.variation * QUEUE_VARIATIONS);
+        self.latest.saturating_sub(shortest) > standing
     }
 
     /// A datagram that later ones have overtaken is lost after this time: 9/8 of a round trip.

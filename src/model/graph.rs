@@ -46,7 +46,8 @@ impl Graph {
         let last = shapes[drafts.len()];
         if drafts.is_empty() || last != logits {
             return Err(recipe.whole(format!(
-                "its last layer makes {last} where {classes} logits are wanted: end with a linear layer, out = \"classes\""
+                "its last layer makes {last} where {classes} logits are wanted: end with a linear layer, \
+                 out = \"classes\""
             )));
         }
         let tensors = parameters.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone()));

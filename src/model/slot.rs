@@ -94,8 +94,8 @@ impl Slot {
         }
     }
 
-    /// Lays the gradient out for the convolution `window` over an `input` that made this slot: the gradient of its input
-    /// is a convolution at stride 1 over this gradient, with `stride - 1` zeros between pixels and a border around.
+    /// Lays the gradient out for the convolution `window` over an `input` that made this slot: the gradient of its
+    /// input is a convolution at stride 1 over this one, with `stride - 1` zeros between pixels and a border around.
     pub fn spread_delta(&mut self, window: Window, input: Shape) {
         let row = (input.width + window.kernel - 1) * self.depth;
         let border = window.kernel - 1 - window.padding;

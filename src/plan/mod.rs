@@ -1,12 +1,11 @@
 //! The plan: one checked run.
 //!
 //! What was typed (flags over a TOML file) is a list of [`Entry`]s; [`Plan::from_entries`] turns it into what is meant,
-//! once, and nothing behind it looks at text again. [`Plan::to_toml`] is the canonical text: it parses back to an
-//! equal plan and travels to the workers; together with the model's recipe it has a digest. Names that other modules own (models, data sets, shards,
-//! augmentation, network conditions) are checked through [`Words`] and kept as text.
+//! once, and nothing behind it looks at text again. [`Plan::to_toml`] is the canonical text: it parses back to an equal
+//! plan and travels to the workers; together with the model's recipe it has a digest. Names that other modules own
+//! (models, data sets, shards, augmentation, network conditions) are checked through [`Words`] and kept as text.
 
 mod error;
-mod nearest;
 mod resolve;
 mod schedule;
 mod server;
@@ -19,7 +18,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::PlanError;
-pub use nearest::nearest;
 pub use resolve::{RecipeFacts, Words};
 pub use schedule::Schedule;
 pub use server::DataSize;

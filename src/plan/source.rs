@@ -9,8 +9,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::KEYS;
 use super::error::PlanError;
-use super::{KEYS, nearest};
+use crate::nearest::nearest;
 
 /// Where an entry stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ const BLOCK: u64 = Tolerance::WHOLE as u64;
 pub struct Ledger(u64);
 
 impl Ledger {
-    /// Adds one round's allowance and tells how many whole blocks may be missing in it: never all that are `owed`, and at
-    /// tolerance 0 none, whatever was saved up.
+    /// Adds one round's allowance and tells how many whole blocks may be missing in it: never all that are `owed`, and
+    /// at tolerance 0 none, whatever was saved up.
     pub fn open(&mut self, tolerance: Tolerance, owed: u32) -> u32 {
         if tolerance == Tolerance::ZERO {
             return 0;

@@ -6,8 +6,8 @@ use crate::plan::{Document, Load, Plan, PlanError, Words, line};
 
 use super::words::{check, facts};
 
-/// A plan together with its recipe. As text it is one TOML document: the shared keys of the plan, the plan's digest, and
-/// the text of a recipe that is not part of the program.
+/// A plan together with its recipe. As text it is one TOML document: the shared keys of the plan, the plan's digest,
+/// and the text of a recipe that is not part of the program.
 #[derive(Clone, Debug)]
 pub struct Brief {
     /// The plan.

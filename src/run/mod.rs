@@ -2,7 +2,7 @@
 //!
 //! Each command is a function of what was typed ([`crate::cli`]) and a [`Console`]; it returns its exit code, or a
 //! failure that `main` prints. A server needs a [`Job`]; a worker needs nothing but the [`Brief`] that the server
-//! sends it, and [`prepare`].
+//! sends it, and [`prepare()`].
 
 mod brief;
 mod console;

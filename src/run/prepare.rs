@@ -38,8 +38,8 @@ impl Library {
     }
 }
 
-/// How a worker whose data sets are in `data_dir` prepares for what a server wants of it. Where the server's are is none
-/// of its business.
+/// How a worker whose data sets are in `data_dir` prepares for what a server wants of it. Where the server's are is
+/// none of its business.
 #[must_use]
 pub fn prepare(data_dir: PathBuf) -> Prepare {
     prepare_from(Arc::new(Library::new(data_dir)))

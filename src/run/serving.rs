@@ -43,8 +43,8 @@ pub(super) struct Start<'a> {
     pub(super) json: bool,
 }
 
-/// Serves `plan` until the run has ended, and leaves its files. `start` is called with the run folder as soon as workers
-/// can join.
+/// Serves `plan` until the run has ended, and leaves its files. `start` is called with the run folder as soon as
+/// workers can join.
 pub(super) fn serve(
     plan: Plan,
     how: Start<'_>,

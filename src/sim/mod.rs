@@ -1,5 +1,5 @@
-//! Server and workers in one process on a virtual clock, over emulated links: the same cores as over the network, and the
-//! same run, to the bit, for the same seed.
+//! Server and workers in one process on a virtual clock, over emulated links: the same cores as over the network, and
+//! the same run, to the bit, for the same seed.
 
 mod compute;
 mod host;
@@ -56,8 +56,8 @@ impl World {
         Self { now: Instant::ZERO, server, hosts: hosts.collect(), buf: Vec::new() }
     }
 
-    /// Runs until the run is over or `limit` of virtual time has passed, and tells what happens on the way. `false` from
-    /// `observe` ends it.
+    /// Runs until the run is over or `limit` of virtual time has passed, and tells what happens on the way. `false`
+    /// from `observe` ends it.
     pub fn run(
         &mut self,
         limit: Duration,

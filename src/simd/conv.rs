@@ -1,7 +1,7 @@
 //! Convolution and its gradient as two loops over pixels, blocked so that sums stay in registers.
 //!
 //! Images lie pixel by pixel, the channels of a pixel side by side. A kernel makes [`LANES`] output channels at a time,
-//! whatever the level: packed weights mean the same everywhere. A linear layer is a convolution whose pixels are images.
+//! whatever the level: packed weights mean the same everywhere. In a linear layer the pixels are images.
 
 use std::array;
 
@@ -170,7 +170,7 @@ pub fn sum<const P: usize, const FMA: bool>(
 /// Pixels after which [`weight_gradient`] goes on to the next weights: what they read stays in the nearest cache.
 const BAND_PIXELS: usize = 96;
 
-/// Adds [`WeightGradient`] to `weights` (`taps x run` rows) and `bias`, at most `ROWS` (6, 4, 2 or 1) rows in registers.
+/// Adds [`WeightGradient`] to `weights` (`taps x run` rows) and `bias`, `ROWS` (6, 4, 2 or 1) rows in registers.
 #[inline(always)]
 pub fn weight_gradient<const ROWS: usize, const FMA: bool>(
     gradient: &WeightGradient<'_>,

@@ -101,8 +101,8 @@ macro_rules! level {
     };
 }
 
-// 32 registers of 16 values hold 8 pixels x 32 channels and what they are made of, 16 of 8 values hold 2 x 32. Of a weight
-// gradient 6 rows are enough; 7 or 8 came out 40 times slower at opt-level 3 (rustc 1.95), 9 to 12 brought nothing.
+// 32 registers of 16 values hold 8 pixels x 32 channels and what they are made of, 16 of 8 values hold 2 x 32. Of a
+// weight gradient 6 rows are enough; 7 or 8 came out 40 times slower at opt-level 3 (rustc 1.95), 9 to 12 no faster.
 #[cfg(target_arch = "x86_64")]
 level!(
     avx512,

@@ -262,10 +262,14 @@ mod tests {
 
     #[test]
     fn layout_is_pinned() {
-        insta::assert_snapshot!(
-            hex(&start(Task::Train { slot: 0, first: 256, count: 64 }).to_bytes()),
-            @"04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00 40 00 00 00 02 00 00 00 0d 00 00 00 03 00 00 00 00 00 01 00 03 00 c8 00 00 01 01 02 02 fe 1f 00 10"
-        );
+        let bytes = start(Task::Train { slot: 0, first: 256, count: 64 }).to_bytes();
+        let rows: Vec<String> = bytes.chunks(16).map(hex).collect();
+        insta::assert_snapshot!(rows.join("\n"), @r"
+        04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00
+        40 00 00 00 02 00 00 00 0d 00 00 00 03 00 00 00
+        00 00 01 00 03 00 c8 00 00 01 01 02 02 fe 1f 00
+        10
+        ");
     }
 
     #[test]

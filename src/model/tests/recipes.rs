@@ -92,7 +92,8 @@ fn bad_layers_are_refused_by_name() {
         r#"{ kind = "residual", name = "r", layers = [] }"#,
         r#"{ kind = "residual", name = "r", layers = [{ kind = "maxpool", size = 2 }] }"#,
         r#"{ kind = "residual", name = "r", layers = [{ kind = "relu" }, { kind = "maxpool", size = 0 }] }"#,
-        r#"{ kind = "flatten" }, { kind = "linear", name = "l", out = 8 }, { kind = "linear", name = "l", out = "classes" }"#,
+        r#"{ kind = "flatten" }, { kind = "linear", name = "l", out = 8 },
+           { kind = "linear", name = "l", out = "classes" }"#,
         "",
     ];
     let report: Vec<_> =

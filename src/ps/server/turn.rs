@@ -131,7 +131,8 @@ impl ServerCore {
         (allowance, urgent)
     }
 
-    /// Sends the parameters as they are, unless the worker was sent them already. To be evaluated they must be complete.
+    /// Sends the parameters as they are, unless the worker was sent them already. If they are to be `exact`, as for an
+    /// evaluation, none of them may be missing.
     fn send_pull(&mut self, now: Instant, id: WorkerId, exact: bool) {
         let (version, blocks) = (self.version, u64::from(self.layout.blocks()));
         if self.members.get(&id).is_none_or(|member| member.pulled == Some(version)) {

@@ -1,4 +1,4 @@
-//! The worker: looks for the server, hands its parameters to whoever computes, and says the gradient until it was heard.
+//! The worker: looks for the server, hands its parameters to whoever computes, says the gradient until it was heard.
 //!
 //! ```text
 //!            welcome            plan, ready           start and pull             gradient
@@ -32,7 +32,7 @@ use crate::wire::{
 const HELLO_FIRST: Duration = Duration::from_millis(50);
 /// Longest time between greetings.
 const HELLO_MAX: Duration = Duration::from_millis(250);
-/// A server that says nothing for so long is greeted anew. One that was restarted says at once that it does not know us.
+/// A server that says nothing for so long is greeted anew. A restarted one says at once that it does not know us.
 const SERVER_SILENCE: Duration = Duration::from_secs(10);
 
 /// What is to be computed; the buffers come back with the answer and are used again.
@@ -170,8 +170,8 @@ pub struct WorkerCore {
 }
 
 impl WorkerCore {
-    /// A worker that looks for its server for `give_up`. `capacity` datagrams find room in its receive buffer; `entropy`
-    /// must not be guessed by strangers.
+    /// A worker that looks for its server for `give_up`. `capacity` datagrams find room in its receive buffer;
+    /// `entropy` must not be guessed by strangers.
     #[must_use]
     pub fn new(capacity: u16, give_up: Duration, entropy: u64, now: Instant) -> Self {
         let mut rng = rng::stream(entropy, "session", 0);
