@@ -27,7 +27,7 @@ id!(
 );
 id!(
     /// A worker's membership in a run, given by the server at the first `Hello`, counts from 1, never used again.
-    WorkerId(u16)
+    WorkerId(u32)
 );
 id!(
     /// Position of a block in the canonical layout, counts from 0.
@@ -40,10 +40,6 @@ id!(
 id!(
     /// Number of a datagram within one direction of a session; every transmission has a new one.
     PacketNumber(u64)
-);
-id!(
-    /// One start of a server; lets a worker see that the server it talks to is not the one it knew.
-    Incarnation(u64)
 );
 
 impl Round {

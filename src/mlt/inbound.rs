@@ -31,7 +31,7 @@ pub enum Close {
     Complete,
     /// Enough arrived: all that is missing was allowed to be.
     Enough,
-    /// The hard deadline passed, or the owner gave it up.
+    /// The hard deadline passed.
     Late,
 }
 
@@ -198,15 +198,6 @@ impl Inbound {
         } else {
             None
         };
-        self.closed
-    }
-
-    /// Gives the transfer up; tells the one time that it does.
-    pub fn give_up(&mut self) -> Option<Close> {
-        if self.closed.is_some() {
-            return None;
-        }
-        self.closed = Some(if self.deficit() == 0 { Close::Enough } else { Close::Late });
         self.closed
     }
 

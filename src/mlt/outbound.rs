@@ -12,8 +12,9 @@
 
 use std::collections::VecDeque;
 
+use super::flight::Sent;
 use crate::bitmap::Bitmap;
-use crate::ids::BlockIndex;
+use crate::ids::{BlockIndex, PacketNumber};
 use crate::wire::{GrantEntry, Standing, TransferId};
 
 /// Bytes of a full block of a blob.
@@ -32,6 +33,7 @@ struct State {
 #[derive(Clone, Debug)]
 pub struct Outbound {
     id: TransferId,
+    since: PacketNumber,
     allowance: u32,
     urgent: Option<Bitmap>,
     order: Vec<BlockIndex>,
@@ -69,6 +71,7 @@ impl Outbound {
     ) -> Self {
         Self {
             id,
+            since: PacketNumber(0),
             allowance,
             urgent,
             next: 0,
@@ -83,6 +86,17 @@ impl Outbound {
             bytes: 0,
             closed: false,
         }
+    }
+
+    /// Takes in that its first datagram will have this number or a later one.
+    pub const fn begin(&mut self, since: PacketNumber) {
+        self.since = since;
+    }
+
+    /// Whether a transmission was one of this transfer, and not of an earlier one of its name.
+    #[must_use]
+    pub fn has_sent(&self, sent: &Sent) -> bool {
+        sent.transfer == Some(self.id) && sent.number >= self.since
     }
 
     /// Which transfer this is.

@@ -12,8 +12,6 @@ use crate::units::Instant;
 const WINDOW_INITIAL: f64 = 32.0;
 /// Datagrams in flight that nobody is asked to go below: a standing queue that others keep must not starve us.
 const WINDOW_MIN: f64 = 16.0;
-/// Time in queues that is called standing.
-const QUEUE_TARGET: Duration = Duration::from_millis(5);
 /// What a standing queue leaves of the window.
 const DECREASE: f64 = 0.7;
 /// Pacing is so much faster than one window a round trip, or the window could not be filled.
@@ -49,7 +47,10 @@ impl Pace {
     /// Takes in that `arrived` more datagrams arrived, and how many the peer's buffer has room for.
     pub fn handle_arrivals(&mut self, now: Instant, arrived: u32, credit: u16, rtt: &Rtt) {
         self.credit = f64::from(credit.max(1));
-        if rtt.queueing() > QUEUE_TARGET {
+        if arrived == 0 {
+            return;
+        }
+        if rtt.has_queue() {
             self.starting = false;
             if now - self.decreased_at > rtt.smoothed() {
                 self.window = (self.window * DECREASE).max(WINDOW_MIN);
@@ -94,14 +95,15 @@ mod tests {
     fn rtt(millis: &[u64]) -> Rtt {
         let mut rtt = Rtt::default();
         for &millis in millis {
-            rtt.sample(Duration::from_millis(millis), Duration::ZERO);
+            rtt.sample(Instant::ZERO, Duration::from_millis(millis), Duration::ZERO);
         }
         rtt
     }
 
     #[test]
     fn grows_to_the_credit_and_yields_to_a_standing_queue() {
-        let (mut pace, clear, queue) = (Pace::default(), rtt(&[10]), rtt(&[10, 30]));
+        let (mut pace, clear, queue) =
+            (Pace::default(), rtt(&[10]), rtt(&[[10; 20], [40; 20]].concat()));
         for _ in 0..10 {
             pace.handle_arrivals(Instant::ZERO, 32, 100, &clear);
         }

@@ -2,30 +2,47 @@
 
 use std::time::Duration;
 
+use crate::units::Instant;
+
 /// Before the first sample: a guess that suits a wide-area path.
 const INITIAL: Duration = Duration::from_millis(50);
 /// Granularity of timers.
 const TICK: Duration = Duration::from_millis(1);
+
+/// The shortest round trip counts for one to two times so long: paths change.
+const MIN_AGE: Duration = Duration::from_secs(10);
+/// Time in queues that is called standing: so much, or another round trip, if the path is long,
+const QUEUE_MIN: Duration = Duration::from_millis(5);
+/// or so many variations, if it jitters by itself.
+const QUEUE_VARIATIONS: u32 = 4;
 
 /// Smoothed round-trip time and its variation.
 #[derive(Clone, Debug, Default)]
 pub struct Rtt {
     smoothed: Option<Duration>,
     variation: Duration,
+    /// The shortest since `min_since`, and in the time before that.
     min: Duration,
+    min_before: Duration,
+    min_since: Instant,
     latest: Duration,
 }
 
 impl Rtt {
     /// Takes a sample in, of which the peer spent `delay` before it answered.
-    pub fn sample(&mut self, sample: Duration, delay: Duration) {
+    pub fn sample(&mut self, now: Instant, sample: Duration, delay: Duration) {
         let Some(smoothed) = self.smoothed else {
             (self.smoothed, self.variation) = (Some(sample), sample / 2);
-            (self.min, self.latest) = (sample, sample);
+            (self.min, self.min_before, self.min_since) = (sample, sample, now);
+            self.latest = sample;
             return;
         };
+        if now - self.min_since > MIN_AGE {
+            (self.min_before, self.min, self.min_since) = (self.min, sample, now);
+        }
         self.min = self.min.min(sample);
-        let adjusted = if sample >= self.min + delay { sample - delay } else { sample };
+        let shortest = self.min.min(self.min_before);
+        let adjusted = if sample >= shortest + delay { sample - delay } else { sample };
         self.variation = (self.variation * 3 + smoothed.abs_diff(adjusted)) / 4;
         self.smoothed = Some((smoothed * 7 + adjusted) / 8);
         self.latest = adjusted;
@@ -37,10 +54,12 @@ impl Rtt {
         self.smoothed.unwrap_or(INITIAL)
     }
 
-    /// How much longer than the shortest the latest round trip was: time spent in queues.
+    /// Whether the latest round trip was so much longer than the shortest that a queue must stand on the path.
     #[must_use]
-    pub fn queueing(&self) -> Duration {
-        self.latest.saturating_sub(self.min)
+    pub fn has_queue(&self) -> bool {
+        let shortest = self.min.min(self.min_before);
+        let standing = QUEUE_MIN.max(shortest).max(self.variation * QUEUE_VARIATIONS);
+        self.latest.saturating_sub(shortest) > standing
     }
 
     /// A datagram that later ones have overtaken is lost after this time: 9/8 of a round trip.
@@ -64,15 +83,34 @@ mod tests {
     #[test]
     fn follows_the_path() {
         let ms = Duration::from_millis;
-        let mut rtt = Rtt::default();
+        let (mut rtt, mut now) = (Rtt::default(), Instant::ZERO);
         assert_eq!(rtt.smoothed(), INITIAL);
-        for _ in 0..100 {
-            rtt.sample(ms(10), Duration::ZERO);
-        }
+        let mut sample = |rtt: &mut Rtt, millis, delay| {
+            now += ms(100);
+            rtt.sample(now, ms(millis), ms(delay));
+        };
+        (0..100).for_each(|_| sample(&mut rtt, 10, 0));
         assert_eq!(rtt.smoothed(), ms(10));
         assert!(rtt.probe_timeout() < ms(12) && rtt.loss_delay() < ms(12));
-        rtt.sample(ms(18), ms(4));
-        assert_eq!(rtt.queueing(), ms(4));
+        sample(&mut rtt, 18, 4);
         assert_eq!(rtt.smoothed(), Duration::from_micros(10_500));
+        assert!(!rtt.has_queue(), "4 ms more are no queue");
+        (0..20).for_each(|_| sample(&mut rtt, 30, 0));
+        assert!(rtt.has_queue(), "20 ms more are one");
+        (0..300).for_each(|_| sample(&mut rtt, 30, 0));
+        assert!(!rtt.has_queue(), "in the long run that is the path");
+    }
+
+    #[test]
+    fn jitter_is_no_queue() {
+        let (mut rtt, mut now, mut queues) = (Rtt::default(), Instant::ZERO, 0);
+        let mut rng = crate::rng::stream(1, "jitter", 0);
+        for _ in 0..1000 {
+            now += Duration::from_millis(1);
+            let sample = 20.0 + 20.0 * crate::rng::unit(&mut rng);
+            rtt.sample(now, Duration::from_secs_f64(sample / 1e3), Duration::ZERO);
+            queues += u32::from(rtt.has_queue());
+        }
+        assert!(queues < 100, "{queues}");
     }
 }

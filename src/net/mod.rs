@@ -17,6 +17,9 @@ pub use socket::Features;
 pub use stop::Stop;
 pub use worker::{Conditions, Note, work};
 
+/// Batches that leave before timers, events and interrupts have their turn.
+const BATCHES_MAX: u32 = 64;
+
 /// A number that strangers cannot guess.
 ///
 /// # Errors

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use smol::future::{self, FutureExt};
+use smol::future::FutureExt;
 
 use super::socket::Socket;
-use super::{Clock, NetError, Stop};
+use super::{BATCHES_MAX, Clock, NetError, Stop};
 use crate::event::Stamped;
 use crate::ps::server::{Outcome, ServerCore};
 use crate::units::Instant;
@@ -106,19 +106,19 @@ impl Listening {
         loop {
             let more = self.receive(core, clock)?;
             core.handle_timeout(clock.now());
-            self.transmit(core, clock, buf).await?;
+            let more = self.transmit(core, clock, buf).await? || more;
             while let Some(stamped) = core.poll_event() {
                 watch.see(&stamped, core)?;
             }
             watch.check()?;
             if let Some(outcome) = core.outcome() {
-                return Ok(outcome.clone());
-            }
-            if more {
-                continue;
+                let outcome = outcome.clone();
+                self.transmit(core, clock, buf).await?;
+                return Ok(outcome);
             }
             let deadline = core.poll_timeout().map_or(Instant::MAX, |(at, _)| at);
-            match self.wait(deadline.min(clock.now() + CHECK), clock, stop).await? {
+            let deadline = if more { Instant::ZERO } else { deadline.min(clock.now() + CHECK) };
+            match self.wait(deadline, clock, stop).await? {
                 Wake::Datagram | Wake::Timeout => {}
                 Wake::Stop => core.stop("the server was interrupted"),
             }
@@ -129,21 +129,27 @@ impl Listening {
         self.socket.receive(|from, datagram| core.handle_datagram(clock.now(), from, datagram))
     }
 
-    /// Sends all there is to be sent; what arrives meanwhile is taken in between batches.
+    /// Sends what is to be sent, up to a limit; whether there may be more. What arrives meanwhile is taken in between
+    /// batches.
     async fn transmit(
         &mut self,
         core: &mut ServerCore,
         clock: Clock,
         buf: &mut Vec<u8>,
-    ) -> Result<(), NetError> {
-        while let Some(to) = core.poll_transmit(clock.now(), buf) {
-            if !self.socket.fits(to, buf) {
-                self.socket.flush().await?;
-                self.receive(core, clock)?;
+    ) -> Result<bool, NetError> {
+        for _ in 0..BATCHES_MAX {
+            let mut left = core.poll_transmit(clock.now(), buf);
+            while let Some(to) = left.take_if(|to| self.socket.fits(*to, buf)) {
+                self.socket.add(to, buf);
+                left = core.poll_transmit(clock.now(), buf);
             }
+            self.socket.flush().await?;
+            let Some(to) = left else { return Ok(false) };
             self.socket.add(to, buf);
+            self.receive(core, clock)?;
         }
-        self.socket.flush().await
+        self.socket.flush().await?;
+        Ok(true)
     }
 
     async fn wait(
@@ -161,6 +167,7 @@ impl Listening {
             stop.wait().await;
             Ok(Wake::Stop)
         };
-        future::race(stopped, datagram.or(timeout)).await
+        // An interrupt goes before all else.
+        stopped.or(timeout).or(datagram).await
     }
 }

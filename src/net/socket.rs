@@ -1,7 +1,8 @@
 //! A UDP socket that moves many datagrams with one call.
 
+use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use smol::Async;
@@ -17,6 +18,8 @@ const KERNEL_BYTES: usize = 2304;
 const SEGMENTS_MAX: usize = 16;
 /// What one receive buffer holds: a batch of merged datagrams is at most an IP packet.
 const RECEIVE_BYTES: usize = 1 << 16;
+/// Peers whose way to us is remembered; others are answered from the address that the system chooses.
+const ROUTES_MAX: usize = 4096;
 /// Calls that receive before something may be sent again.
 const RECEIVES_MAX: usize = 8;
 
@@ -53,6 +56,11 @@ pub(super) struct Socket {
     batch_to: Option<SocketAddr>,
     segment: usize,
     segments: usize,
+    /// Whether we listen at all addresses of this machine.
+    anywhere: bool,
+    /// If so: at which of them each peer reaches us, so that answers come from there.
+    routes: HashMap<SocketAddr, IpAddr>,
+    too_large: bool,
 }
 
 impl Socket {
@@ -72,6 +80,9 @@ impl Socket {
             batch_to: None,
             segment: 0,
             segments: 0,
+            anywhere: address.ip().is_unspecified(),
+            routes: HashMap::new(),
+            too_large: false,
         })
     }
 
@@ -95,6 +106,11 @@ impl Socket {
         u16::try_from(datagrams).unwrap_or(u16::MAX).max(1)
     }
 
+    /// Whether the system has refused to send datagrams of our size.
+    pub(super) const fn is_too_narrow(&self) -> bool {
+        self.too_large
+    }
+
     /// Waits until something can be received.
     pub(super) async fn readable(&self) -> Result<(), NetError> {
         Ok(self.io.readable().await?)
@@ -112,10 +128,15 @@ impl Socket {
             let count = match self.state.recv((&self.io).into(), &mut slices, &mut self.meta) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if is_weather(&error) => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) if is_ours(&error) => return Err(error.into()),
+                Err(_) => continue,
             };
             for (buf, meta) in self.receive.iter().zip(&self.meta[..count]) {
+                if let Some(own) =
+                    meta.dst_ip.filter(|_| self.anywhere && self.routes.len() < ROUTES_MAX)
+                {
+                    self.routes.insert(meta.addr, own);
+                }
                 for datagram in buf[..meta.len].chunks(meta.stride.max(1)) {
                     take(meta.addr, datagram);
                 }
@@ -155,64 +176,55 @@ impl Socket {
         result
     }
 
-    async fn send(&self, destination: SocketAddr) -> Result<(), NetError> {
-        let segment_size = (self.segments > 1).then_some(self.segment);
-        let transmit =
-            Transmit { destination, ecn: None, contents: &self.batch, segment_size, src_ip: None };
+    async fn send(&mut self, destination: SocketAddr) -> Result<(), NetError> {
+        let segments = self.state.max_gso_segments();
+        let whole = std::mem::take(&mut self.batch);
+        let mut sent = self.send_at_once(destination, &whole, self.segments).await;
+        if sent.is_err() && self.segments > 1 && self.state.max_gso_segments() < segments {
+            // The system has just found out that it cannot segment.
+            sent = Ok(());
+            for one in whole.chunks(self.segment) {
+                sent = sent.and(self.send_at_once(destination, one, 1).await);
+            }
+        }
+        self.batch = whole;
+        match sent {
+            Err(error) if is_ours(&error) => Err(error.into()),
+            Err(error) => {
+                self.too_large |= error.raw_os_error() == Some(TOO_LARGE);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn send_at_once(
+        &self,
+        destination: SocketAddr,
+        contents: &[u8],
+        segments: usize,
+    ) -> io::Result<()> {
+        let segment_size = (segments > 1).then_some(self.segment);
+        let src_ip = self.routes.get(&destination).copied();
+        let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip };
         loop {
             match self.state.try_send((&self.io).into(), &transmit) {
-                Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.io.writable().await?
                 }
-                Err(error) if is_weather(&error) => return Ok(()),
-                Err(error) if self.segments > 1 && self.state.max_gso_segments() == 1 => {
-                    // The system has just found out that it cannot segment.
-                    return self.send_one_by_one(destination, error).await;
-                }
-                Err(error) => return Err(error.into()),
+                result => return result,
             }
         }
-    }
-
-    async fn send_one_by_one(
-        &self,
-        destination: SocketAddr,
-        error: io::Error,
-    ) -> Result<(), NetError> {
-        for contents in self.batch.chunks(self.segment) {
-            let transmit =
-                Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
-            while let Err(again) = self.state.try_send((&self.io).into(), &transmit) {
-                match again.kind() {
-                    io::ErrorKind::WouldBlock => self.io.writable().await?,
-                    _ if is_weather(&again) => break,
-                    _ => return Err(error.into()),
-                }
-            }
-        }
-        Ok(())
     }
 }
 
-/// What a network does to a datagram is no reason to stop: it counts as lost.
-fn is_weather(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
-        NetworkUnreachable, PermissionDenied,
-    };
-    /// `EMSGSIZE` of Linux: the path carries no datagram of this size.
-    const TOO_LARGE: i32 = 90;
-    /// `ENOBUFS` of Linux: a queue of the host is full.
-    const NO_BUFFERS: i32 = 105;
-    let kinds = [
-        ConnectionRefused,
-        ConnectionReset,
-        HostUnreachable,
-        Interrupted,
-        NetworkDown,
-        NetworkUnreachable,
-        PermissionDenied,
-    ];
-    kinds.contains(&error.kind()) || matches!(error.raw_os_error(), Some(TOO_LARGE | NO_BUFFERS))
+/// `EMSGSIZE` of Linux: the interface carries no datagram of this size.
+const TOO_LARGE: i32 = 90;
+
+/// Whether an error is one of our socket. Any other is one of a destination or of the network: weather, and what was to be
+/// sent counts as lost.
+fn is_ours(error: &io::Error) -> bool {
+    /// `EBADF`, `EFAULT` and `ENOTSOCK` of Linux.
+    const OURS: [i32; 3] = [9, 14, 88];
+    error.raw_os_error().is_some_and(|code| OURS.contains(&code))
 }

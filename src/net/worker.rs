@@ -3,19 +3,21 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use smol::channel::{Receiver, Sender, bounded};
-use smol::future::{self, FutureExt};
+use smol::channel::{Receiver, Sender, unbounded};
+use smol::future::FutureExt;
 
 use super::socket::Socket;
 use super::weather::Weather;
-use super::{Clock, NetError, Stop, entropy};
+use super::{BATCHES_MAX, Clock, NetError, Stop, entropy};
 use crate::ids::WorkerId;
 use crate::link::NetPlan;
-use crate::ps::worker::{Answer, End, Job, WorkerCore, WorkerEvent};
+use crate::ps::worker::{Answer, End, Job, Work, WorkerCore, WorkerEvent};
 use crate::train::{self, Exchange, Processor};
 use crate::units::Instant;
 use crate::wire::ByeCode;
 
+/// How long an address of the server is tried before the next one.
+const TRY: Duration = Duration::from_secs(1);
 /// Nobody is left without a word for longer.
 const NOTICE: Duration = Duration::from_secs(2);
 
@@ -52,14 +54,16 @@ pub fn work(
     stop: &mut Stop,
     mut tell: impl FnMut(Note),
 ) -> Result<End, NetError> {
-    let server = resolve(host)?;
-    let any: SocketAddr = if server.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
-    let socket = Socket::bind(any)?;
+    let addresses = resolve(host)?;
+    let server = addresses[0];
+    let socket = Socket::bind(any(server))?;
     let clock = Clock::start();
     let core = WorkerCore::new(socket.capacity(), give_up, entropy()?, clock.now());
     let (jobs, answers) = start(processor)?;
     let mut driver = Driver {
+        addresses,
         server,
+        tried_at: clock.now(),
         socket,
         clock,
         core,
@@ -69,6 +73,7 @@ pub fn work(
         number: None,
         conditions,
         working: false,
+        crashed: false,
         progress_at: clock.now(),
         noticed_at: clock.now(),
         buf: Vec::new(),
@@ -76,10 +81,19 @@ pub fn work(
     smol::block_on(driver.run(stop, &mut tell))
 }
 
-fn resolve(host: &str) -> Result<SocketAddr, NetError> {
+/// The addresses of a name, at least one.
+fn resolve(host: &str) -> Result<Vec<SocketAddr>, NetError> {
     let unknown = |source| NetError::Resolve { host: host.to_owned(), source };
-    let nothing = || std::io::Error::other("the name has no address");
-    host.to_socket_addrs().map_err(unknown)?.next().ok_or_else(nothing).map_err(unknown)
+    let addresses: Vec<_> = host.to_socket_addrs().map_err(unknown)?.collect();
+    if addresses.is_empty() {
+        return Err(unknown(std::io::Error::other("the name has no address")));
+    }
+    Ok(addresses)
+}
+
+/// Any address of this machine from which `server` can be reached.
+fn any(server: SocketAddr) -> SocketAddr {
+    if server.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() }
 }
 
 /// The seam as channels.
@@ -101,8 +115,9 @@ impl Exchange for Channels {
 
 /// Starts the thread that computes. It ends when the network no longer wants its answers.
 fn start(mut processor: Processor) -> Result<(Sender<Job>, Receiver<Answer>), NetError> {
-    let (job_sender, jobs) = bounded(1);
-    let (answers, answer_receiver) = bounded(1);
+    // Rarely more than one of each: a job is only given when the one before has come back, or has lost its purpose.
+    let (job_sender, jobs) = unbounded();
+    let (answers, answer_receiver) = unbounded();
     let mut channels = Channels { jobs, answers };
     std::thread::Builder::new()
         .name("compute".to_owned())
@@ -111,7 +126,10 @@ fn start(mut processor: Processor) -> Result<(Sender<Job>, Receiver<Answer>), Ne
 }
 
 struct Driver<'a> {
+    /// The server's addresses; the first is the one in use.
+    addresses: Vec<SocketAddr>,
     server: SocketAddr,
+    tried_at: Instant,
     socket: Socket,
     clock: Clock,
     core: WorkerCore,
@@ -122,6 +140,7 @@ struct Driver<'a> {
     number: Option<WorkerId>,
     conditions: &'a dyn Fn(&str) -> Option<Conditions>,
     working: bool,
+    crashed: bool,
     progress_at: Instant,
     noticed_at: Instant,
     buf: Vec<u8>,
@@ -140,20 +159,16 @@ impl Driver<'_> {
         loop {
             let more = self.receive()?;
             self.core.handle_timeout(self.clock.now());
-            self.transmit().await?;
             while let Some(event) = self.core.poll_event() {
                 self.handle_event(event, tell, &mut end).await;
             }
-            // Events may have made something to say.
-            self.transmit().await?;
+            let more = self.transmit().await? || more;
             if let Some(end) = end.take_if(|_| self.core.is_done() && !self.has_underway()) {
                 return Ok(end);
             }
             self.notice(tell);
-            if more {
-                continue;
-            }
-            match self.wait(stop).await? {
+            self.try_next_address()?;
+            match self.wait(stop, more).await? {
                 Wake::Datagram | Wake::Timeout => {}
                 Wake::Answer(Some(answer)) => {
                     self.working = false;
@@ -161,6 +176,7 @@ impl Driver<'_> {
                     self.core.handle_answer(answer);
                 }
                 Wake::Answer(None) => {
+                    self.crashed = true;
                     self.core.leave(ByeCode::Leaving, "its computation crashed");
                 }
                 Wake::Stop => self.core.leave(ByeCode::Leaving, "it was interrupted"),
@@ -183,9 +199,9 @@ impl Driver<'_> {
             WorkerEvent::Searching(why) => tell(Note::Searching(why)),
             WorkerEvent::Ended(how) => *end = Some(how),
             WorkerEvent::Job(job) => {
-                if let (Job::Prepare(plan), Some(worker)) = (&job, self.number) {
+                if let (Work::Prepare(plan), Some(worker)) = (&job.work, self.number()) {
                     self.weather = (self.conditions)(plan).and_then(|Conditions { net, seed }| {
-                        Weather::new(net.for_worker(worker.0), seed, worker.0)
+                        Weather::new(net.for_worker(worker), seed, worker)
                     });
                 }
                 self.working = true;
@@ -215,30 +231,41 @@ impl Driver<'_> {
         Ok(more)
     }
 
-    /// Sends all there is to be sent; what arrives meanwhile is taken in between batches.
-    async fn transmit(&mut self) -> Result<(), NetError> {
-        loop {
-            let now = self.clock.now();
-            let any = match &mut self.weather {
-                None => self.core.poll_transmit(now, &mut self.buf),
-                Some(weather) => {
-                    while self.core.poll_transmit(now, &mut self.buf) {
-                        weather.up().send(now, &self.buf);
-                    }
-                    weather.up().poll(now, &mut self.buf)
-                }
-            };
-            if !any {
-                return self.socket.flush().await;
+    /// Sends what is to be sent, up to a limit; whether there may be more. What arrives meanwhile is taken in between
+    /// batches.
+    async fn transmit(&mut self) -> Result<bool, NetError> {
+        for _ in 0..BATCHES_MAX {
+            let mut left = self.next_datagram();
+            while left && self.socket.fits(self.server, &self.buf) {
+                self.socket.add(self.server, &self.buf);
+                left = self.next_datagram();
             }
-            if !self.socket.fits(self.server, &self.buf) {
-                let next = std::mem::take(&mut self.buf);
-                self.socket.flush().await?;
-                self.receive()?;
-                self.buf = next;
+            self.socket.flush().await?;
+            if !left {
+                return Ok(false);
             }
             self.socket.add(self.server, &self.buf);
+            self.receive()?;
         }
+        self.socket.flush().await?;
+        Ok(true)
+    }
+
+    /// Puts the next datagram that leaves into the buffer, by way of the emulated link if there is one.
+    fn next_datagram(&mut self) -> bool {
+        let now = self.clock.now();
+        let Some(weather) = &mut self.weather else {
+            return self.core.poll_transmit(now, &mut self.buf);
+        };
+        while self.core.poll_transmit(now, &mut self.buf) {
+            weather.up().send(now, &self.buf);
+        }
+        weather.up().poll(now, &mut self.buf)
+    }
+
+    /// The number that our link goes by: the first one we were given.
+    fn number(&self) -> Option<u16> {
+        self.number.map(|WorkerId(number)| u16::try_from(number).unwrap_or(u16::MAX))
     }
 
     fn has_underway(&mut self) -> bool {
@@ -251,25 +278,52 @@ impl Driver<'_> {
             return;
         }
         self.noticed_at = now;
-        let what = self.core.waits_for(now, self.working);
+        let mut what = self.core.waits_for(now, self.working);
+        if self.socket.is_too_narrow() {
+            what.push_str("; this machine sends no datagrams of 1,392 bytes: raise the MTU of the interface to 1,420");
+        }
         tell(Note::Waiting(now - self.progress_at, what));
     }
 
-    async fn wait(&self, stop: &mut Stop) -> Result<Wake, NetError> {
+    /// While nobody answers, every address of the server's name has its turn.
+    fn try_next_address(&mut self) -> Result<(), NetError> {
+        let now = self.clock.now();
+        if self.number.is_some() || self.addresses.len() < 2 || now - self.tried_at < TRY {
+            return Ok(());
+        }
+        self.tried_at = now;
+        self.addresses.rotate_left(1);
+        let server = self.addresses[0];
+        if server.is_ipv4() != self.server.is_ipv4() {
+            self.socket = Socket::bind(any(server))?;
+        }
+        self.server = server;
+        Ok(())
+    }
+
+    /// Waits for what comes next; not at all if there is `more` to be received. An interrupt goes before all else.
+    async fn wait(&self, stop: &mut Stop, more: bool) -> Result<Wake, NetError> {
         let core = self.core.poll_timeout().map(|(at, _)| at);
         let weather = self.weather.as_ref().and_then(Weather::poll_timeout);
         let notice = self.noticed_at.max(self.progress_at) + NOTICE;
-        let deadline = core.into_iter().chain(weather).fold(notice, Instant::min);
+        let tried = Some(self.tried_at + TRY).filter(|_| self.number.is_none());
+        let deadline = core.into_iter().chain(weather).chain(tried).fold(notice, Instant::min);
+        let deadline = if more { Instant::ZERO } else { deadline };
         let datagram = async { self.socket.readable().await.map(|()| Wake::Datagram) };
         let timeout = async {
             smol::Timer::at(self.clock.at(deadline)).await;
             Ok(Wake::Timeout)
         };
-        let answer = async { Ok(Wake::Answer(self.answers.recv().await.ok())) };
+        let answer = async {
+            if self.crashed {
+                std::future::pending::<()>().await;
+            }
+            Ok(Wake::Answer(self.answers.recv().await.ok()))
+        };
         let stopped = async {
             stop.wait().await;
             Ok(Wake::Stop)
         };
-        future::race(stopped, answer.or(datagram).or(timeout)).await
+        stopped.or(answer).or(timeout).or(datagram).await
     }
 }

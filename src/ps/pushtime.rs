@@ -73,7 +73,11 @@ mod tests {
         let Deadlines { soft: Some(soft), hard: Some(hard) } = time.deadlines() else { panic!() };
         assert!((ms(124)..ms(127)).contains(&soft), "{soft:?}");
         assert!((ms(496)..ms(508)).contains(&hard), "{hard:?}");
-        for _ in 0..100 {
+        // Pushes that are cut off are reported as twice what they had: deadlines that are too short grow.
+        let hard = hard * 2;
+        time.handle_round(&mut [hard]);
+        assert!(time.deadlines().hard > Some(hard));
+        for _ in 0..200 {
             time.handle_round(&mut [ms(1)]);
         }
         assert_eq!(time.deadlines().hard, Some(ms(200)));

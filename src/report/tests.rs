@@ -12,7 +12,7 @@ use crate::wire::{Reject, Rejects};
 
 const MS: u64 = 1_000_000;
 
-fn push(round: u32, worker: u16, forgiven: u32, late: u32) -> Event {
+fn push(round: u32, worker: u32, forgiven: u32, late: u32) -> Event {
     Event::PushClosed(PushClosed {
         round: Round(round),
         worker: WorkerId(worker),
@@ -29,7 +29,7 @@ fn push(round: u32, worker: u16, forgiven: u32, late: u32) -> Event {
     })
 }
 
-fn pull(round: u32, worker: u16) -> Event {
+fn pull(round: u32, worker: u32) -> Event {
     let (round, worker) = (Round(round), WorkerId(worker));
     Event::PullClosed(PullClosed {
         round,
@@ -41,7 +41,7 @@ fn pull(round: u32, worker: u16) -> Event {
     })
 }
 
-fn start(round: u32, workers: &[u16], critical: bool) -> Event {
+fn start(round: u32, workers: &[u32], critical: bool) -> Event {
     let workers = workers.iter().copied().map(WorkerId).collect();
     let tolerance = Tolerance::from_parts(if critical { 0 } else { 200 }).unwrap();
     Event::RoundStarted(RoundStarted {
@@ -68,16 +68,16 @@ fn evaluated(round: u32, correct: u64) -> Event {
     Event::Evaluated(Evaluated { round, epoch, correct, total: 359, loss: 0.25 })
 }
 
-fn waiting(round: u32, workers: &[u16], why: &str, waited_ns: u64) -> Event {
+fn waiting(round: u32, workers: &[u32], why: &str, waited_ns: u64) -> Event {
     let workers = workers.iter().copied().map(WorkerId).collect();
     Event::Waiting(Waiting { round: Round(round), workers, why: why.to_owned(), waited_ns })
 }
 
 /// Events, one millisecond after the other, with a second more before each round.
 fn run() -> Vec<Stamped> {
-    let joined = |worker: u16| {
-        let address = ([127, 0, 0, 1], 5000 + worker).into();
-        Event::WorkerJoined(WorkerJoined { worker: WorkerId(worker), address, live: worker })
+    let joined = |worker: u32| {
+        let address = ([127, 0, 0, 1], 5000 + worker as u16).into();
+        Event::WorkerJoined(WorkerJoined { worker: WorkerId(worker), address, live: worker as u16 })
     };
     let decided = Event::Decided(Decided {
         round: Round(3),

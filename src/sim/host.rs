@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{CAPACITY, ComputeTime};
 use crate::link::Link;
-use crate::ps::worker::{Answer, Job, WorkerCore, WorkerEvent};
+use crate::ps::worker::{Answer, Work, WorkerCore, WorkerEvent};
 use crate::rng::{self, Rng};
 use crate::train::Processor;
 use crate::units::Instant;
@@ -98,7 +98,7 @@ impl Host {
         loop {
             while let Some(event) = self.core.poll_event() {
                 if let WorkerEvent::Job(job) = event {
-                    let takes = self.takes(&job);
+                    let takes = self.takes(&job.work);
                     self.pending = Some((now + takes, self.processor.perform(job)));
                 }
             }
@@ -110,8 +110,8 @@ impl Host {
         }
     }
 
-    fn takes(&mut self, job: &Job) -> Duration {
-        if matches!(job, Job::Prepare(_)) {
+    fn takes(&mut self, work: &Work) -> Duration {
+        if matches!(work, Work::Prepare(_)) {
             return Duration::ZERO;
         }
         let part = 2.0 * rng::unit(&mut self.rng);

@@ -8,6 +8,7 @@ use super::*;
 use crate::codec::Codec;
 use crate::event::{Event, PushClosed};
 use crate::flat::Layout;
+use crate::ids::{PacketNumber, SessionId};
 use crate::ps::config::ServerConfig;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::{ScheduleConfig, ScheduleKind, SgdConfig};
@@ -30,6 +31,7 @@ struct Case {
     net: String,
     seed: u64,
     clr: bool,
+    momentum: f32,
 }
 
 impl Default for Case {
@@ -45,6 +47,7 @@ impl Default for Case {
             net: String::new(),
             seed: 1,
             clr: false,
+            momentum: 0.9,
         }
     }
 }
@@ -57,10 +60,11 @@ struct Run {
 
 impl Case {
     fn world(&self) -> World {
-        self.world_of(|| Box::new(Synthetic))
+        self.world_with(|| Box::new(Synthetic), Duration::from_millis(5))
     }
 
-    fn world_of(&self, compute: fn() -> Box<dyn Compute + Send>) -> World {
+    /// A world in which `compute` computes and takes `mean` time for it.
+    fn world_with(&self, compute: fn() -> Box<dyn Compute + Send>, mean: Duration) -> World {
         let layout = Arc::new(
             Layout::new([("a".into(), vec![self.values]), ("b".into(), vec![10])]).unwrap(),
         );
@@ -83,7 +87,7 @@ impl Case {
             codec: self.codec,
             pull_tolerance: self.pull_tolerance.parse().unwrap(),
             policy,
-            sgd: SgdConfig { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+            sgd: SgdConfig { momentum: self.momentum, nesterov: false, weight_decay: 0.0 },
             schedule: ScheduleConfig {
                 lr: 0.1,
                 kind: ScheduleKind::MultiStep { milestones: vec![15], gamma: 0.1 },
@@ -109,7 +113,7 @@ impl Case {
             }))
         };
         let processors = (0..self.workers).map(|_| processor()).collect();
-        let time = ComputeTime { mean: Duration::from_millis(5), spread: Duration::from_millis(1) };
+        let time = ComputeTime { mean, spread: Duration::from_millis(1) };
         World::new(server, processors, &self.net.parse().unwrap(), time, self.seed)
     }
 
@@ -148,12 +152,12 @@ fn check_books(case: &Case, run: &Run, what: &str) {
                 now = (started.tolerance, started.critical);
                 assert!(!started.critical || started.tolerance == Tolerance::ZERO, "{what}");
                 for worker in &started.workers {
-                    allowed[usize::from(worker.0)] += u64::from(now.0.parts()) * 65;
+                    allowed[worker.0 as usize] += u64::from(now.0.parts()) * 65;
                 }
             }
             Event::PushClosed(c) => {
                 assert_eq!(c.owed, c.received + c.forgiven + c.late + c.gone, "{what}: {c:?}");
-                let worker = usize::from(c.worker.0);
+                let worker = c.worker.0 as usize;
                 forgiven[worker] += u64::from(c.forgiven) * 10_000;
                 assert!(forgiven[worker] <= allowed[worker], "{what}: {c:?}");
                 if now.0 == Tolerance::ZERO {
@@ -272,7 +276,7 @@ fn a_partition_heals() {
     let case = Case { rounds: 60, net: "2:partition=100ms..8s".to_owned(), ..Case::default() };
     let run = case.run();
     assert_eq!(run.outcome, Some(Outcome::Finished));
-    let joined: Vec<u16> = run
+    let joined: Vec<u32> = run
         .events
         .iter()
         .filter_map(|s| if let Event::WorkerJoined(j) = &s.event { Some(j.worker.0) } else { None })
@@ -317,6 +321,79 @@ fn hostile_datagrams_are_counted_and_change_nothing() {
     }
 }
 
+#[test]
+fn a_long_path_is_filled_and_jitter_slows_nobody() {
+    // 4 MB at 100 Mbit/s are 336 ms, and the window has to grow over a few round trips first.
+    for (net, limit_ms) in [
+        ("rate=100mbit delay=1ms", 700),
+        ("rate=100mbit delay=26ms", 1500),
+        ("rate=100mbit delay=10ms jitter=10ms", 1500),
+    ] {
+        let case = Case {
+            workers: 1,
+            rounds: 8,
+            values: 1_000_000,
+            net: net.to_owned(),
+            ..Case::default()
+        };
+        let run = case.run();
+        let last = closed(&run).last().unwrap();
+        assert!(last.push_ns < limit_ms * 1_000_000, "{net}: {} ms", last.push_ns / 1_000_000);
+    }
+}
+
+/// Says which examples a gradient was computed over: example `i` counts in value `i`.
+struct Examples;
+
+impl Compute for Examples {
+    fn gradient(&mut self, delivery: &mut Delivery, _: u16, first: u64, count: u32) -> f64 {
+        delivery.gradient.fill(0.0);
+        let range = first as usize..first as usize + count as usize;
+        delivery.gradient[range].fill(1.0);
+        0.0
+    }
+
+    fn evaluate(&mut self, _: &[f32], _: u32, _: u32) -> (u32, f64) {
+        (0, 0.0)
+    }
+}
+
+#[test]
+fn whoever_comes_and_goes_no_example_counts_twice() {
+    for (net, seed) in
+        [("2:partition=50ms..15s", 1), ("1:partition=80ms..20s; 3:partition=3s..12s", 2)]
+    {
+        let case = Case { rounds: 12, net: net.to_owned(), seed, momentum: 0.0, ..Case::default() };
+        let mut world = case.world_with(|| Box::new(Examples), Duration::from_secs(2));
+        let outcome = world.run(Duration::from_secs(3600), |_, _| true);
+        assert_eq!(outcome, Some(Outcome::Finished), "{net}");
+        let weights = world.server().parameters().iter().filter(|&&x| x != 0.0);
+        let mut counts: Vec<u32> = weights.map(|x| (-x * 1e4).round() as u32).collect();
+        counts.sort_unstable();
+        counts.dedup();
+        // One step of an example is lr / workers, whatever lr and the number of workers were then.
+        let allowed = [333, 500, 1000, 33, 50, 100];
+        assert!(counts.iter().all(|count| allowed.contains(count)), "{net}: {counts:?}");
+    }
+}
+
+#[test]
+fn a_stray_datagram_without_a_return_address_is_not_answered() {
+    let mut world = Case::default().world();
+    let mut buf = Vec::new();
+    world.run(Duration::ZERO, |_, _| true);
+    while world.server.poll_transmit(world.now, &mut buf).is_some() {}
+    let ping = crate::wire::Message::Ping;
+    let header = crate::wire::Header { session: SessionId(9), number: PacketNumber(1) };
+    ping.write_datagram(header, &mut buf);
+    let ping = buf.clone();
+    world.server.handle_datagram(world.now, "10.9.9.9:0".parse().unwrap(), &ping);
+    assert_eq!(world.server.poll_transmit(world.now, &mut buf), None);
+    world.server.handle_datagram(world.now, "10.9.9.9:7".parse().unwrap(), &ping);
+    assert!(world.server.poll_transmit(world.now, &mut buf).is_some());
+    assert!(buf.len() <= ping.len(), "no answer is larger than its question");
+}
+
 /// Diverges at the third gradient.
 struct Diverging(u32);
 
@@ -334,10 +411,12 @@ impl Compute for Diverging {
 
 #[test]
 fn a_gradient_that_is_not_finite_is_refused_by_name() {
-    let mut world = Case::default().world_of(|| Box::new(Diverging(0)));
+    let mut world = Case::default().world_with(|| Box::new(Diverging(0)), Duration::from_millis(5));
     let outcome = world.run(Duration::from_secs(60), |_, _| true);
     let Some(Outcome::Failed(why)) = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("the gradient of `a` is not finite"), "{why}");
     assert_eq!(world.server().trained(), 2);
     assert!(world.server().parameters().iter().all(|x| x.is_finite()));
+    let mut buf = Vec::new();
+    assert_eq!(world.server.poll_transmit(world.now, &mut buf), None, "nobody is left to be told");
 }

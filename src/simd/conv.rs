@@ -86,7 +86,7 @@ fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 }
 
 #[inline(always)]
-fn lanes(values: &[f32]) -> &Lanes {
+pub(super) fn lanes(values: &[f32]) -> &Lanes {
     values.first_chunk().expect("buffers hold whole blocks of channels")
 }
 
@@ -170,10 +170,19 @@ pub fn sum<const P: usize, const FMA: bool>(
 /// Pixels after which [`weight_gradient`] goes on to the next weights: what they read stays in the nearest cache.
 const BAND_PIXELS: usize = 96;
 
-/// Adds [`WeightGradient`] to `weights` (`taps x run` rows) and `bias`, `ROWS` (6, 4, 2 or 1) rows in registers.
-#[inline(always)]
-pub fn weight_gradient<const ROWS: usize, const FMA: bool>(
+/// A kernel that adds to `rows` rows of a weight gradient at once.
+#[derive(Debug)]
+pub struct RowTile {
+    pub rows: usize,
+    /// Adds to the rows that a slice of weights starts with, which multiply the values from a place on of every pixel.
+    pub add: fn(&WeightGradient<'_>, usize, &mut [Lanes]),
+}
+
+/// Adds [`WeightGradient`] to `weights` (`taps x run` rows) and `bias`: the loop around the kernels. `tiles` are sorted
+/// from many rows to 1.
+pub fn weight_gradient(
     gradient: &WeightGradient<'_>,
+    tiles: &[RowTile],
     weights: &mut [Lanes],
     bias: &mut Lanes,
 ) {
@@ -187,43 +196,29 @@ pub fn weight_gradient<const ROWS: usize, const FMA: bool>(
             ..*gradient
         };
         for (&tap, weights) in band.taps.iter().zip(weights.chunks_exact_mut(band.run)) {
-            band_gradient::<ROWS, FMA>(&band, tap, weights);
+            let mut row = 0;
+            for tile in tiles {
+                while weights.len() - row >= tile.rows {
+                    (tile.add)(&band, tap + row, &mut weights[row..]);
+                    row += tile.rows;
+                }
+            }
         }
         sum_pixels(&band, bias);
     }
 }
 
-#[inline(always)]
 fn below(grid: Grid<'_>, row: usize) -> Grid<'_> {
     Grid { values: &grid.values[row * grid.strides.row..], ..grid }
 }
 
+/// The body of a [`RowTile`] of `R` rows.
 #[inline(always)]
-fn band_gradient<const ROWS: usize, const FMA: bool>(
-    band: &WeightGradient<'_>,
-    tap: usize,
-    mut weights: &mut [Lanes],
-) {
-    let mut at = tap;
-    while !weights.is_empty() {
-        let rows = match weights.len() {
-            6.. if ROWS >= 6 => rows_gradient::<6, FMA>(band, at, weights),
-            4.. if ROWS >= 4 => rows_gradient::<4, FMA>(band, at, weights),
-            2.. if ROWS >= 2 => rows_gradient::<2, FMA>(band, at, weights),
-            _ => rows_gradient::<1, FMA>(band, at, weights),
-        };
-        at += rows;
-        weights = &mut weights[rows..];
-    }
-}
-
-/// The `R` rows that `weights` starts with, which multiply the values `at..at + R` of every pixel; returns `R`.
-#[inline(always)]
-fn rows_gradient<const R: usize, const FMA: bool>(
+pub fn add_rows<const R: usize, const FMA: bool>(
     band: &WeightGradient<'_>,
     at: usize,
     weights: &mut [Lanes],
-) -> usize {
+) {
     let weights: &mut [Lanes; R] = weights.first_chunk_mut().expect("the caller has counted");
     let mut sums = *weights;
     for row in 0..band.rows {
@@ -242,10 +237,8 @@ fn rows_gradient<const R: usize, const FMA: bool>(
         }
     }
     *weights = sums;
-    R
 }
 
-#[inline(always)]
 fn sum_pixels(band: &WeightGradient<'_>, bias: &mut Lanes) {
     let mut sums = *bias;
     for row in 0..band.rows {

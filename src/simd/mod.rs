@@ -1,9 +1,13 @@
 //! The arithmetic that decides how fast training is, once for every kind of processor.
 //!
-//! A kernel is written once, as a plain loop that the compiler turns into vector instructions (`conv`); `table`
-//! instantiates it for each [`Level`] and is the only place in the crate with `unsafe`.
+//! A kernel is written as a plain loop that the compiler turns into vector instructions (`conv`), the oracle of all
+//! others; `avx512` has it by hand. `table` holds the kernels of each [`Level`]. No other module has `unsafe`.
 
 mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod conv;
 mod level;
 mod table;

@@ -1,7 +1,7 @@
 //! The kernels of each level, behind plain function pointers.
 #![allow(unsafe_code)]
 
-use super::conv::{self, Convolution, Lanes, Sums, Tile, WeightGradient};
+use super::conv::{self, Convolution, Lanes, RowTile, Tile, WeightGradient};
 use super::level::{Level, LevelError};
 
 /// The kernels of one level. There is no other way to one than [`Kernels::of`], which asks the processor first.
@@ -9,7 +9,7 @@ use super::level::{Level, LevelError};
 pub struct Kernels {
     level: Level,
     tiles: &'static [Tile],
-    weight_gradient: fn(&WeightGradient<'_>, &mut [Lanes], &mut Lanes),
+    row_tiles: &'static [RowTile],
 }
 
 impl Kernels {
@@ -24,9 +24,9 @@ impl Kernels {
         }
         Ok(match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => &avx512::KERNELS,
+            Level::Avx512 => &AVX512,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => &avx2::KERNELS,
+            Level::Avx2 => &AVX2,
             _ => &SCALAR,
         })
     }
@@ -49,7 +49,7 @@ impl Kernels {
         weights: &mut [Lanes],
         bias: &mut Lanes,
     ) {
-        (self.weight_gradient)(gradient, weights, bias);
+        conv::weight_gradient(gradient, self.row_tiles, weights, bias);
     }
 }
 
@@ -59,57 +59,32 @@ const BASELINE_FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "f
 static SCALAR: Kernels = Kernels {
     level: Level::Scalar,
     tiles: &[Tile { pixels: 1, sum: conv::sum::<1, BASELINE_FMA> }],
-    weight_gradient: conv::weight_gradient::<1, BASELINE_FMA>,
+    row_tiles: &[RowTile { rows: 1, add: conv::add_rows::<1, BASELINE_FMA> }],
 };
 
-/// One module per level: the bodies of `conv` compiled for `$features`.
+/// The table of a level out of the kernels of a module.
 #[cfg(target_arch = "x86_64")]
 macro_rules! level {
-    ($module:ident, $level:expr, $features:literal, pixels: [$($pixels:literal),*], rows: $rows:literal) => {
-        mod $module {
-            use super::*;
-
-            pub static KERNELS: Kernels = Kernels {
-                level: $level,
-                tiles: &[$(tile::<$pixels>()),*],
-                // SAFETY: this table is private to `Kernels::of`, which hands it out only after it has seen that the
-                // processor has every one of `$features`; that is all that a call needs.
-                weight_gradient: |gradient, weights, bias| unsafe {
-                    weight_gradient(gradient, weights, bias);
-                },
-            };
-
-            const fn tile<const P: usize>() -> Tile {
-                // SAFETY: as above: tiles are reached through the table only.
-                Tile { pixels: P, sum: |conv, input, sums| unsafe { sum::<P>(conv, input, sums) } }
-            }
-
-            #[target_feature(enable = $features)]
-            fn sum<const P: usize>(conv: &Convolution<'_>, input: &[f32], sums: &mut Sums) {
-                conv::sum::<P, true>(conv, input, sums);
-            }
-
-            #[target_feature(enable = $features)]
-            fn weight_gradient(
-                gradient: &WeightGradient<'_>,
-                weights: &mut [Lanes],
-                bias: &mut Lanes,
-            ) {
-                conv::weight_gradient::<$rows, true>(gradient, weights, bias);
-            }
-        }
+    ($name:ident, $level:expr, $module:ident, pixels: [$($pixels:literal),*], rows: [$($rows:literal),*]) => {
+        static $name: Kernels = Kernels {
+            level: $level,
+            // SAFETY: the tables are private to `Kernels::of`, which hands one out only after it has seen that the
+            // processor has every feature of the level; that is all that a call of its kernels needs.
+            tiles: &[$(Tile {
+                pixels: $pixels,
+                sum: |conv, input, sums| unsafe { super::$module::sum::<$pixels>(conv, input, sums) },
+            }),*],
+            // SAFETY: as above.
+            row_tiles: &[$(RowTile {
+                rows: $rows,
+                add: |band, at, weights| unsafe { super::$module::add_rows::<$rows>(band, at, weights) },
+            }),*],
+        };
     };
 }
 
-// 32 registers of 16 values hold 8 pixels x 32 channels and what they are made of, 16 of 8 values hold 2 x 32. Of a
-// weight gradient 6 rows are enough; 7 or 8 came out 40 times slower at opt-level 3 (rustc 1.95), 9 to 12 no faster.
+// 32 registers of 16 values hold 8 pixels (or rows) x 32 channels and what they are made of, 16 of 8 values hold 2 x 32.
 #[cfg(target_arch = "x86_64")]
-level!(
-    avx512,
-    Level::Avx512,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
-    pixels: [8, 4, 2, 1],
-    rows: 6
-);
+level!(AVX512, Level::Avx512, avx512, pixels: [8, 4, 2, 1], rows: [8, 4, 2, 1]);
 #[cfg(target_arch = "x86_64")]
-level!(avx2, Level::Avx2, "avx2,fma", pixels: [2, 1], rows: 2);
+level!(AVX2, Level::Avx2, avx2, pixels: [2, 1], rows: [2, 1]);

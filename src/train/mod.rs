@@ -5,7 +5,7 @@ mod trainer;
 
 pub use self::synthetic::Synthetic;
 pub use self::trainer::Trainer;
-use crate::ps::worker::{Answer, Delivery, Job, Setup};
+use crate::ps::worker::{Answer, Computed, Delivery, Job, Setup, Work};
 use crate::wire::{ByeCode, Task};
 
 /// The seam between training and network: jobs come from it, answers go to it.
@@ -62,28 +62,29 @@ impl Processor {
 
     /// Does a job.
     pub fn perform(&mut self, job: Job) -> Answer {
-        match job {
-            Job::Prepare(plan) => match (self.prepare)(&plan) {
+        let result = match job.work {
+            Work::Prepare(plan) => match (self.prepare)(&plan) {
                 Ok(prepared) => {
                     self.compute = Some(prepared.compute);
-                    Answer::Ready(prepared.setup)
+                    Computed::Ready(prepared.setup)
                 }
-                Err(Refusal { code, why }) => Answer::Refused(code, why),
+                Err(Refusal { code, why }) => Computed::Refused(code, why),
             },
-            Job::Compute(delivery) => self.compute(delivery),
-        }
+            Work::Compute(delivery) => self.compute(delivery),
+        };
+        Answer { ticket: job.ticket, result }
     }
 
-    fn compute(&mut self, mut delivery: Delivery) -> Answer {
+    fn compute(&mut self, mut delivery: Delivery) -> Computed {
         let compute = self.compute.as_mut().expect("nothing is computed before a plan");
         match delivery.task {
             Some(Task::Evaluate { first, count }) => {
                 let (correct, loss_sum) = compute.evaluate(&delivery.parameters, first, count);
-                Answer::Evaluated(delivery, correct, loss_sum)
+                Computed::Evaluated(delivery, correct, loss_sum)
             }
             Some(Task::Train { slot, first, count }) => {
                 let loss = compute.gradient(&mut delivery, slot, first, count);
-                Answer::Trained(delivery, loss)
+                Computed::Trained(delivery, loss)
             }
             Some(Task::Finish) | None => unreachable!("a delivery is something to compute"),
         }

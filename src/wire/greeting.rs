@@ -1,11 +1,11 @@
 //! Messages that begin and end a session.
 
-use zerocopy::little_endian::{U16, U64};
+use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::Reject;
 use super::envelope::BODY_MAX;
-use crate::ids::{Incarnation, WorkerId};
+use crate::ids::WorkerId;
 
 /// Worker to server: I am here. Padded to the largest datagram, so that a path that cannot carry one is found at once,
 /// and so that no answer is larger than the question.
@@ -20,8 +20,6 @@ pub struct Hello {
 pub struct Welcome {
     /// To be sent back in the next [`Hello`].
     pub cookie: u64,
-    /// Which start of the server this is.
-    pub incarnation: Incarnation,
     /// The worker's number; `None` as long as the server keeps no state for it.
     pub worker: Option<WorkerId>,
 }
@@ -71,11 +69,10 @@ impl ByeCode {
 #[repr(C)]
 struct RawWelcome {
     cookie: U64,
-    incarnation: U64,
-    worker: U16,
+    worker: U32,
 }
 
-const _: () = assert!(size_of::<RawWelcome>() == 18);
+const _: () = assert!(size_of::<RawWelcome>() == 12);
 
 impl Hello {
     pub(super) fn write(self, body: &mut Vec<u8>) {
@@ -97,7 +94,6 @@ impl Welcome {
     pub(super) fn write(self, body: &mut Vec<u8>) {
         let raw = RawWelcome {
             cookie: self.cookie.into(),
-            incarnation: self.incarnation.0.into(),
             worker: self.worker.map_or(0, |id| id.0).into(),
         };
         body.extend_from_slice(raw.as_bytes());
@@ -107,7 +103,6 @@ impl Welcome {
         let raw = RawWelcome::ref_from_bytes(body).map_err(|_| Reject::Malformed)?;
         Ok(Self {
             cookie: raw.cookie.get(),
-            incarnation: Incarnation(raw.incarnation.get()),
             worker: Some(WorkerId(raw.worker.get())).filter(|id| id.0 != 0),
         })
     }

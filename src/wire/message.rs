@@ -40,7 +40,7 @@ impl<'a> Message<'a> {
             WELCOME => Welcome::parse(rest).map(Self::Welcome),
             DATA => Data::parse(rest).map(Self::Data),
             GRANT => Grant::parse(rest).map(Self::Grant),
-            PING if rest.is_empty() => Ok(Self::Ping),
+            PING if rest == [0] => Ok(Self::Ping),
             BYE => Bye::parse(rest).map(Self::Bye),
             PING => Err(Reject::Malformed),
             _ => Err(Reject::Kind),
@@ -66,7 +66,8 @@ impl<'a> Message<'a> {
                 buf.push(GRANT);
                 grant.write(buf);
             }
-            Self::Ping => buf.push(PING),
+            // As long as the shortest answer, which must not be longer than its question.
+            Self::Ping => buf.extend_from_slice(&[PING, 0]),
             Self::Bye(bye) => {
                 buf.push(BYE);
                 bye.write(buf);
@@ -97,7 +98,7 @@ pub(super) mod tests {
     use rand_chacha::rand_core::RngCore;
 
     use super::*;
-    use crate::ids::{BlockIndex, Incarnation, PacketNumber, Round, SessionId, WorkerId};
+    use crate::ids::{BlockIndex, PacketNumber, Round, SessionId, WorkerId};
     use crate::rng;
     use crate::wire::{
         BLOCK_BYTES_MAX, Block, ByeCode, DATAGRAM_MAX, GrantEntry, Standing, TransferId,
@@ -149,8 +150,7 @@ pub(super) mod tests {
 
     #[test]
     fn layouts_are_pinned() {
-        let welcome =
-            Welcome { cookie: 0x0a0b, incarnation: Incarnation(2), worker: Some(WorkerId(3)) };
+        let welcome = Welcome { cookie: 0x0a0b, worker: Some(WorkerId(3)) };
         let bye = Bye::new(ByeCode::Leaving, "bye");
         let text = [
             format!(
@@ -170,7 +170,7 @@ pub(super) mod tests {
     fn what_is_written_is_read() {
         let messages = [
             Message::Hello(Hello { cookie: u64::MAX }),
-            Message::Welcome(Welcome { cookie: 1, incarnation: Incarnation(2), worker: None }),
+            Message::Welcome(Welcome { cookie: 1, worker: None }),
             Message::Grant(grant()),
             Message::Ping,
             Message::Bye(Bye::new(ByeCode::Data, "no such file")),
@@ -225,7 +225,7 @@ pub(super) mod tests {
         assert_eq!(Message::parse(body(&buf)), Err(Reject::Span));
         assert_eq!(Message::parse(&[]), Err(Reject::Malformed));
         assert_eq!(Message::parse(&[99]), Err(Reject::Kind));
-        assert_eq!(Message::parse(&[PING, 0]), Err(Reject::Malformed));
+        assert_eq!(Message::parse(&[PING]), Err(Reject::Malformed));
         assert_eq!(Message::parse(&[BYE, 200]), Err(Reject::Malformed));
         let escape = Bye { code: ByeCode::Leaving, text: "a\x1b[2Jb".to_owned() };
         let datagram = written(&Message::Bye(escape));

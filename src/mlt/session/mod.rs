@@ -217,20 +217,16 @@ impl Session {
         self.credit = credit;
     }
 
-    /// Takes in how long a round trip took before the session began.
-    pub fn handle_round_trip(&mut self, sample: Duration) {
-        self.rtt.sample(sample, Duration::ZERO);
-    }
-
     /// Takes in that the peer still greets: it lives, but has not heard the answer.
     pub const fn handle_hello(&mut self, now: Instant) {
         self.last_heard = now;
     }
 
     /// Begins to send a transfer; an earlier one of its kind is superseded.
-    pub fn send(&mut self, outbound: Outbound) {
+    pub fn send(&mut self, mut outbound: Outbound) {
         let kind = outbound.id().kind;
         debug_assert!(!self.role.receives(kind));
+        outbound.begin(PacketNumber(self.next_number));
         self.outbound[kind as usize] = Some(outbound);
     }
 
@@ -244,16 +240,6 @@ impl Session {
         let kind = inbound.id().kind;
         debug_assert!(self.role.receives(kind));
         self.inbound[kind as usize] = Some(inbound);
-    }
-
-    /// Takes no more of the current transfer of `kind`.
-    pub fn give_up(&mut self, kind: TransferKind) {
-        let Some(inbound) = &mut self.inbound[kind as usize] else { return };
-        let id = inbound.id();
-        if let Some(close) = inbound.give_up() {
-            self.mentions[kind as usize] = Some(id.round);
-            self.events.push_back(SessionEvent::Received(id, close));
-        }
     }
 
     /// Says good-bye, a few times, and nothing else from now on.
@@ -351,9 +337,8 @@ impl Session {
 /// Tells the transfer what became of a transmission.
 fn settle(outbound: &mut [Option<Outbound>; KINDS], sent: &Sent, fate: Fate) {
     let Some(transfer) = sent.transfer else { return };
-    let current =
-        outbound[transfer.kind as usize].as_mut().filter(|current| current.id() == transfer);
-    let Some(current) = current else { return };
+    let current = outbound[transfer.kind as usize].as_mut();
+    let Some(current) = current.filter(|current| current.has_sent(sent)) else { return };
     for &block in sent.blocks() {
         match fate {
             Fate::Arrived => current.handle_arrived(block),

@@ -124,7 +124,7 @@ impl Session {
             settle(outbound, sent, fate);
         });
         if let Some(sample) = sample {
-            self.rtt.sample(sample, Duration::from_micros(grant.delay_us.into()));
+            self.rtt.sample(now, sample, Duration::from_micros(grant.delay_us.into()));
         }
         if arrived > 0 {
             self.probe_backoff = 0;

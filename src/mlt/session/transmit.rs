@@ -102,9 +102,10 @@ impl Session {
     /// The oldest datagram on its way with a block that is needed if it is lost.
     fn worth_copying(&self) -> Option<Sent> {
         let needed = |sent: &&Sent| {
-            let outbound = sent.transfer.and_then(|id| Some((id, self.outbound(id.kind)?)));
-            outbound.is_some_and(|(id, outbound)| {
-                outbound.id() == id && sent.blocks().iter().any(|&block| outbound.may_probe(block))
+            let outbound = sent.transfer.and_then(|id| self.outbound(id.kind));
+            outbound.is_some_and(|outbound| {
+                outbound.has_sent(sent)
+                    && sent.blocks().iter().any(|&block| outbound.may_probe(block))
             })
         };
         self.flight.iter().find(needed).copied()

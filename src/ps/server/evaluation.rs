@@ -1,5 +1,7 @@
 //! An evaluation: every example of the test set counted once, whoever counts it.
 
+use std::collections::BTreeMap;
+
 use super::{Phase, ServerCore};
 use crate::event::{Evaluated, Event};
 use crate::ids::{Round, WorkerId};
@@ -13,7 +15,8 @@ pub(super) struct Evaluation {
     pending: Vec<(u32, u32)>,
     counted: u32,
     correct: u64,
-    loss_sum: f64,
+    /// Sums of the cross-entropy by first example: added up in one order, whoever was first.
+    losses: BTreeMap<u32, f64>,
     test_len: u32,
 }
 
@@ -23,7 +26,7 @@ impl Evaluation {
         let bound = |part: u32| (u64::from(test_len) * u64::from(part) / u64::from(parts)) as u32;
         let range = |part| (bound(part), bound(part + 1) - bound(part));
         let pending = (0..parts).rev().map(range).filter(|&(_, count)| count > 0).collect();
-        Self { pending, counted: 0, correct: 0, loss_sum: 0.0, test_len }
+        Self { pending, counted: 0, correct: 0, losses: BTreeMap::new(), test_len }
     }
 
     pub(super) const fn is_complete(&self) -> bool {
@@ -74,7 +77,7 @@ impl ServerCore {
         member.evaluates = None;
         evaluation.counted += range.1;
         evaluation.correct += u64::from(correct);
-        evaluation.loss_sum += loss_sum;
+        evaluation.losses.insert(range.0, loss_sum);
         self.progress_at = now;
         self.deal_ranges(now);
         Ok(())
@@ -87,7 +90,7 @@ impl ServerCore {
             epoch: self.epoch(),
             correct: evaluation.correct,
             total: evaluation.test_len.into(),
-            loss: evaluation.loss_sum / f64::from(evaluation.test_len),
+            loss: evaluation.losses.values().sum::<f64>() / f64::from(evaluation.test_len),
         };
         self.tell(now, Event::Evaluated(evaluated));
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Outcome, Phase, ServerCore};
+use super::{Phase, ServerCore};
 use crate::event::{Event, WorkerJoined, WorkerLeft};
 use crate::flat::{Encoded, Layout};
 use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
@@ -60,6 +60,10 @@ impl ServerCore {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Reject> {
+        if from.port() == 0 {
+            // Nothing can be sent there.
+            return Err(Reject::Foreign);
+        }
         let opened = open(datagram);
         if opened == Err(Reject::Version) && datagram.len() + 64 > DATAGRAM_MAX {
             let text = "the server speaks another version of the protocol";
@@ -126,7 +130,7 @@ impl ServerCore {
         if let Some(member) = worker.and_then(|id| self.members.get_mut(&id)) {
             member.session.handle_hello(now);
         }
-        let welcome = Welcome { cookie, incarnation: self.incarnation, worker };
+        let welcome = Welcome { cookie, worker };
         self.reply(from, session, Message::Welcome(welcome));
         if proven || hello.cookie == 0 { Ok(()) } else { Err(Reject::Cookie) }
     }
@@ -135,7 +139,7 @@ impl ServerCore {
         let held = self.members.len() * self.layout.values() * size_of::<f32>();
         if matches!(self.phase, Phase::Finishing(_) | Phase::Over) {
             Some("the run is over")
-        } else if self.members.len() >= MEMBERS_MAX || self.next_worker == u16::MAX {
+        } else if self.members.len() >= MEMBERS_MAX {
             Some("the server has as many workers as it can serve")
         } else if held > HELD_BYTES_MAX {
             Some("the server has no memory for another worker of this model")
@@ -163,8 +167,8 @@ impl ServerCore {
             self.members.get_mut(&id).and_then(|member| member.session.poll_event())
         {
             match event {
-                SessionEvent::Blob(_, bytes) => {
-                    if let Err(reject) = self.handle_report(now, id, &bytes) {
+                SessionEvent::Blob(transfer, bytes) => {
+                    if let Err(reject) = self.handle_report(now, id, transfer.round, &bytes) {
                         self.rejects.count(reject);
                     }
                 }
@@ -190,7 +194,13 @@ impl ServerCore {
         }
     }
 
-    fn handle_report(&mut self, now: Instant, id: WorkerId, bytes: &[u8]) -> Result<(), Reject> {
+    fn handle_report(
+        &mut self,
+        now: Instant,
+        id: WorkerId,
+        round: Round,
+        bytes: &[u8],
+    ) -> Result<(), Reject> {
         match Report::from_bytes(bytes).ok_or(Reject::Malformed)? {
             Report::Ready { layout, train_len, test_len } => {
                 let mismatch = if layout != self.layout.digest() {
@@ -206,7 +216,9 @@ impl ServerCore {
                 }
             }
             Report::Trained { loss } => {
-                if let Phase::Training(training) = &mut self.phase {
+                if let Phase::Training(training) = &mut self.phase
+                    && round == self.round
+                {
                     training.handle_loss(id, loss);
                 }
             }
@@ -233,7 +245,7 @@ impl ServerCore {
     fn handle_bye(&mut self, now: Instant, id: WorkerId, bye: &Bye) {
         self.remove(now, id, &bye.text);
         if bye.code == ByeCode::NonFinite && self.ready().is_empty() {
-            self.outcome = Some(Outcome::Failed(format!("training diverged: {}", bye.text)));
+            self.fail(format!("training diverged: {}", bye.text));
         }
     }
 
@@ -247,14 +259,7 @@ impl ServerCore {
     }
 
     fn remove(&mut self, now: Instant, id: WorkerId, why: &str) {
-        let enough =
-            self.members.get(&id).and_then(|member| member.session.inbound(TransferKind::Push));
-        let close = if enough.is_some_and(|push| push.deficit() == 0) {
-            Close::Enough
-        } else {
-            Close::Late
-        };
-        self.close_push(now, id, close, true);
+        self.close_push(now, id, Close::Late, true);
         self.close_pull(now, id);
         let Some(member) = self.members.remove(&id) else { return };
         self.sessions.remove(&member.session.id());

@@ -30,7 +30,7 @@ use super::pushtime::PushTime;
 use crate::codec::Codec;
 use crate::event::{Event, Stamped};
 use crate::flat::{Encoded, Layout};
-use crate::ids::{Incarnation, Round, SessionId, WorkerId};
+use crate::ids::{Round, SessionId, WorkerId};
 use crate::units::Instant;
 use crate::wire::{Message, Rejects};
 
@@ -77,13 +77,12 @@ pub struct ServerCore {
     push_time: PushTime,
     average: Average,
     pull: Encoded,
-    incarnation: Incarnation,
     cookies: Cookies,
     /// Datagrams that the driver's receive buffer holds.
     capacity: u16,
     members: BTreeMap<WorkerId, Member>,
     sessions: BTreeMap<SessionId, WorkerId>,
-    next_worker: u16,
+    next_worker: u32,
     replies: VecDeque<(SocketAddr, SessionId, Message<'static>)>,
     phase: Phase,
     /// The latest exchange with any worker, training or evaluation.
@@ -126,7 +125,6 @@ impl ServerCore {
             push_time: PushTime::default(),
             average: Average::new(&layout, config.codec, 0),
             pull,
-            incarnation: Incarnation(entropy.rotate_left(32)),
             cookies: Cookies::new(entropy),
             capacity,
             members: BTreeMap::new(),

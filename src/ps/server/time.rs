@@ -10,7 +10,7 @@ use crate::ids::{PacketNumber, Round, WorkerId};
 use crate::mlt::Timer;
 use crate::ps::member::{Member, Stage};
 use crate::units::Instant;
-use crate::wire::{Bye, ByeCode, Header, TransferKind};
+use crate::wire::{ByeCode, Header, TransferKind};
 
 /// Nobody is left without a word for longer.
 const NOTICE: Duration = Duration::from_secs(2);
@@ -31,7 +31,8 @@ impl ServerCore {
         Some(to)
     }
 
-    /// Members in turn: who was served last comes last.
+    /// Members in turn. The one served last goes on until its window or pace stops it: what goes to one address together
+    /// leaves with one call.
     fn transmit_member(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<SocketAddr> {
         let from = self.transmit_from;
         let blocks = Blocks { layout: &self.layout, pull: &self.pull, average: None };
@@ -91,11 +92,8 @@ impl ServerCore {
 
     /// Tells all workers that the server stops before the run is over.
     pub fn stop(&mut self, why: &str) {
-        for member in self.members.values_mut() {
-            member.session.close(Bye::new(ByeCode::Stopping, why));
-        }
+        self.dismiss(ByeCode::Stopping, why);
         self.outcome.get_or_insert(Outcome::Stopped);
-        self.phase = Phase::Over;
     }
 
     /// Says what is waited for.
@@ -109,8 +107,7 @@ impl ServerCore {
         let notice = match &self.phase {
             Phase::Gathering => {
                 let preparing: Vec<_> = self.members.keys().copied().collect();
-                let wanted = if self.trained == 0 { self.config.workers.max(1) } else { 1 };
-                let why = format!("{} of {wanted} workers are ready", self.ready().len());
+                let why = format!("{} of {} workers are ready", self.ready().len(), self.wanted());
                 waiting(preparing, Round(self.trained), why)
             }
             Phase::Training(training) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Outcome, Phase, ServerCore};
+use super::{Phase, ServerCore};
 use crate::codec::Codec;
 use crate::event::{Event, PushClosed, RoundEnded, RoundStarted};
 use crate::ids::{Round, WorkerId};
@@ -34,7 +34,7 @@ struct Part {
     worker: WorkerId,
     slice: Slice,
     loss: Option<f64>,
-    /// From the first datagram to enough, once that was reached.
+    /// From the first datagram of its push to the close.
     took: Option<Duration>,
     used: u32,
     gone: bool,
@@ -52,6 +52,7 @@ impl Training {
         Some(rank as u16)
     }
 
+    /// Takes in the mean training loss of a worker's slice.
     pub(super) fn handle_loss(&mut self, id: WorkerId, loss: f64) {
         if let Some(part) = self.parts.iter_mut().find(|part| part.worker == id) {
             part.loss = Some(loss);
@@ -156,7 +157,10 @@ impl ServerCore {
         let inbound = member.session.inbound(TransferKind::Push);
         let first_at = inbound.and_then(Inbound::first_at);
         let push_time = first_at.map_or(Duration::ZERO, |first| now - first);
-        part.took = first_at.filter(|_| close != Close::Late).map(|_| push_time);
+        // Nobody knows how long a push that was cut off would have taken: at least so long. Without it, deadlines that have
+        // become too short would stay so.
+        let took = if close == Close::Late { push_time * 2 } else { push_time };
+        part.took = first_at.filter(|_| !gone).map(|_| took);
         (part.used, part.gone, part.open) = (received.ones(), gone, false);
         training.open -= 1;
         let event = PushClosed {
@@ -190,15 +194,12 @@ impl ServerCore {
         self.push_time.handle_round(&mut took);
         let gradient = self.average.finish(&self.layout, self.config.missing);
         let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
-        if !norm.is_finite() {
-            let why = format!(
-                "the averaged gradient of round {} is not finite: lower the learning rate (--lr)",
-                training.number
-            );
-            self.outcome = Some(Outcome::Failed(why));
-            return;
-        }
         self.sgd.step(&mut self.parameters, gradient, training.lr);
+        if !norm.is_finite() || self.parameters.iter().any(|x| !x.is_finite()) {
+            let round = training.number;
+            let why = format!("training diverged in round {round}: lower the learning rate (--lr)");
+            return self.fail(why);
+        }
         self.pull.fill(&self.layout, Codec::Raw, &self.parameters);
         self.version = self.round;
         self.trained = training.number.0;

@@ -10,7 +10,7 @@ use crate::ids::{Round, WorkerId};
 use crate::mlt::Outbound;
 use crate::ps::missing::Missing;
 use crate::units::{Instant, Tolerance};
-use crate::wire::{RoundStart, Sparse, Task, TransferId, TransferKind};
+use crate::wire::{Bye, ByeCode, RoundStart, Sparse, Task, TransferId, TransferKind};
 
 /// How long the server waits for workers to hear that the run is over.
 const FINISH_TIME: Duration = Duration::from_secs(2);
@@ -20,11 +20,7 @@ impl ServerCore {
     pub(super) fn advance(&mut self, now: Instant) {
         loop {
             let ended = match &self.phase {
-                Phase::Gathering => {
-                    let wanted =
-                        if self.round == Round(0) { self.config.workers.max(1) } else { 1 };
-                    self.ready().len() >= wanted.into()
-                }
+                Phase::Gathering => self.ready().len() >= self.wanted(),
                 Phase::Training(training) => training.is_closed(),
                 Phase::Evaluating(evaluation) => evaluation.is_complete(),
                 Phase::Finishing(until) => *until <= now || self.members.is_empty(),
@@ -36,14 +32,10 @@ impl ServerCore {
             match std::mem::replace(&mut self.phase, Phase::Gathering) {
                 Phase::Training(training) => self.end_training(now, training),
                 Phase::Evaluating(evaluation) => self.end_evaluation(now, &evaluation),
-                Phase::Finishing(_) => {
-                    self.phase = Phase::Over;
-                    return;
-                }
+                Phase::Finishing(_) => self.dismiss(ByeCode::Finished, "the run is over"),
                 Phase::Gathering | Phase::Over => {}
             }
             if self.outcome.is_some() {
-                self.phase = Phase::Finishing(now + FINISH_TIME);
                 return;
             }
             self.begin_next(now);
@@ -51,6 +43,25 @@ impl ServerCore {
                 return;
             }
         }
+    }
+
+    /// Workers that must be ready for the next round: at first those that were planned, later any.
+    pub(super) fn wanted(&self) -> usize {
+        if self.round == Round(0) { self.config.workers.max(1).into() } else { 1 }
+    }
+
+    /// Ends the run: it cannot go on.
+    pub(super) fn fail(&mut self, why: String) {
+        self.dismiss(ByeCode::Stopping, &why);
+        self.outcome = Some(Outcome::Failed(why));
+    }
+
+    /// Says good-bye to all that are left.
+    pub(super) fn dismiss(&mut self, code: ByeCode, why: &str) {
+        for member in self.members.values_mut() {
+            member.session.close(Bye::new(code, why));
+        }
+        self.phase = Phase::Over;
     }
 
     fn begin_next(&mut self, now: Instant) {
@@ -92,7 +103,9 @@ impl ServerCore {
         let (tolerance, codec) = self.push_terms();
         let feedback = self.config.missing == Missing::Feedback;
         let train = matches!(task, Task::Train { .. });
-        self.send_pull(now, id, !train);
+        if task != Task::Finish {
+            self.send_pull(now, id, !train);
+        }
         let Some(member) = self.members.get_mut(&id) else { return (0, Bitmap::zeros(blocks)) };
         let allowance = if train { member.ledger.open(tolerance, blocks) } else { 0 };
         let urgent =

@@ -1,6 +1,6 @@
 //! What a worker does with a datagram, and with what the session makes of it.
 
-use super::{Blocks, End, HELLO_FIRST, Job, State, WorkerCore, WorkerEvent, count_holes};
+use super::{Blocks, End, HELLO_FIRST, State, Work, WorkerCore, WorkerEvent, count_holes};
 use crate::bitmap::Bitmap;
 use crate::ids::Round;
 use crate::mlt::SessionEvent;
@@ -43,7 +43,11 @@ impl WorkerCore {
             _ => {
                 let mut blocks = Blocks { state: self.state.as_mut() };
                 let (number, bytes) = (header.number, datagram.len());
-                self.session.handle_message(now, number, message, bytes, &mut blocks)?;
+                let handled = self.session.handle_message(now, number, message, bytes, &mut blocks);
+                if handled == Err(Reject::Span) {
+                    self.leave(ByeCode::Refused, "the server sent a block that is none");
+                }
+                handled?;
             }
         }
         self.heard_at = now;
@@ -54,15 +58,16 @@ impl WorkerCore {
         if self.worker.is_some() {
             return;
         }
+        let news = self.cookie != welcome.cookie;
         self.cookie = welcome.cookie;
         self.worker = welcome.worker;
         match welcome.worker {
             Some(worker) => {
-                self.session.handle_round_trip(now - self.hello_sent);
                 self.hello_wait = HELLO_FIRST;
                 self.events.push_back(WorkerEvent::Welcome(worker));
             }
-            None => self.hello_at = now,
+            None if news => self.hello_at = now,
+            None => {}
         }
     }
 
@@ -112,7 +117,7 @@ impl WorkerCore {
         }
         self.state = None;
         self.plan = Some(plan.to_owned());
-        self.events.push_back(WorkerEvent::Job(Job::Prepare(plan.to_owned())));
+        self.give(Work::Prepare(plan.to_owned()));
     }
 
     fn handle_pull(&mut self, round: Round) {
@@ -143,7 +148,7 @@ impl WorkerCore {
     /// Hands out what is to be computed as soon as the parameters for it are there.
     fn deliver(&mut self) {
         let (Some(start), Some(state)) = (&self.start, &self.state) else { return };
-        if self.ended || self.computing || start.round <= self.delivered {
+        if self.ended || self.awaited.is_some() || start.round <= self.delivered {
             return;
         }
         if start.task == Task::Finish {
@@ -159,7 +164,6 @@ impl WorkerCore {
         delivery.parameters.clone_from(&state.replica);
         delivery.gradient.resize(state.replica.len(), 0.0);
         self.delivered = start.round;
-        self.computing = true;
-        self.events.push_back(WorkerEvent::Job(Job::Compute(delivery)));
+        self.give(Work::Compute(delivery));
     }
 }

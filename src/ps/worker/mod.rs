@@ -65,7 +65,16 @@ pub enum End {
 
 /// Something that takes a worker's processor, and its time.
 #[derive(Clone, Debug)]
-pub enum Job {
+pub struct Job {
+    /// Comes back with the answer: an answer that nobody waits for any more is known by it.
+    pub ticket: u64,
+    /// What to do.
+    pub work: Work,
+}
+
+/// What there is to do.
+#[derive(Clone, Debug)]
+pub enum Work {
     /// Understand the plan and load the data.
     Prepare(String),
     /// Compute.
@@ -74,7 +83,16 @@ pub enum Job {
 
 /// What came of a [`Job`].
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub struct Answer {
+    /// The job's.
+    pub ticket: u64,
+    /// What came of it.
+    pub result: Computed,
+}
+
+/// What comes of work.
+#[derive(Clone, Debug)]
+pub enum Computed {
     /// The plan is understood and the data is there.
     Ready(Setup),
     /// The plan cannot be followed here; why, and what to do.
@@ -90,7 +108,7 @@ pub enum Answer {
 pub enum WorkerEvent {
     /// The server answered; this is our number.
     Welcome(WorkerId),
-    /// Something to do: do it, and call [`WorkerCore::handle_answer`].
+    /// Something to do: do it, and call [`WorkerCore::handle_answer`]. Jobs are done in their order.
     Job(Job),
     /// The server is silent, or has dropped us: it is looked for again.
     Searching(String),
@@ -136,14 +154,15 @@ pub struct WorkerCore {
     worker: Option<WorkerId>,
     cookie: u64,
     hello_at: Instant,
-    hello_sent: Instant,
     hello_wait: Duration,
     heard_at: Instant,
     plan: Option<String>,
     state: Option<State>,
     start: Option<RoundStart>,
     delivered: Round,
-    computing: bool,
+    ticket: u64,
+    /// The job that is out.
+    awaited: Option<u64>,
     spare: Delivery,
     events: VecDeque<WorkerEvent>,
     rejects: Rejects,
@@ -165,14 +184,14 @@ impl WorkerCore {
             worker: None,
             cookie: 0,
             hello_at: now,
-            hello_sent: now,
             hello_wait: HELLO_FIRST,
             heard_at: now,
             plan: None,
             state: None,
             start: None,
             delivered: Round(0),
-            computing: false,
+            ticket: 0,
+            awaited: None,
             spare: Delivery::default(),
             events: VecDeque::new(),
             rejects: Rejects::default(),
@@ -208,7 +227,6 @@ impl WorkerCore {
         }
         let header = self.session.next_header();
         Message::Hello(Hello { cookie: self.cookie }).write_datagram(header, buf);
-        self.hello_sent = now;
         self.hello_at = now + self.hello_wait;
         self.hello_wait = (self.hello_wait * 2).min(HELLO_MAX);
         true
@@ -220,7 +238,7 @@ impl WorkerCore {
         if self.ended {
             return None;
         }
-        let silence = if self.worker.is_some() { SERVER_SILENCE } else { self.give_up };
+        let silence = if self.worker.is_some() { self.silence() } else { self.give_up };
         let silence = Some((self.heard_at + silence, Timer::KeepAlive));
         let greeting = (self.hello_at, Timer::Probe);
         let session =
@@ -235,7 +253,7 @@ impl WorkerCore {
         }
         if self.worker.is_some() {
             self.session.handle_timeout(now);
-            if now - self.heard_at >= SERVER_SILENCE {
+            if now - self.heard_at >= self.silence() {
                 self.greet_again(now, "the server is silent");
             }
         }
@@ -245,17 +263,32 @@ impl WorkerCore {
         self.settle();
     }
 
-    /// Takes in what came of a job.
+    /// Takes in what came of a job; nothing, if the session or the plan it was for is gone.
     pub fn handle_answer(&mut self, answer: Answer) {
-        match answer {
-            Answer::Ready(setup) => self.ready(setup),
-            Answer::Refused(code, why) => self.leave(code, &why),
-            Answer::Trained(delivery, loss) => self.trained(delivery, loss),
-            Answer::Evaluated(delivery, correct, loss_sum) => {
-                self.evaluated(delivery, correct, loss_sum)
+        if self.ended || self.awaited.take_if(|ticket| *ticket == answer.ticket).is_none() {
+            return;
+        }
+        match answer.result {
+            Computed::Ready(setup) => self.ready(setup),
+            Computed::Refused(code, why) => self.leave(code, &why),
+            Computed::Trained(delivery, loss) => self.trained(delivery, loss),
+            Computed::Evaluated(delivery, correct, loss_sum) => {
+                self.evaluated(delivery, correct, loss_sum);
             }
         }
         self.settle();
+    }
+
+    /// Gives work away; what was given before is not waited for any more.
+    fn give(&mut self, work: Work) {
+        self.ticket += 1;
+        self.awaited = Some(self.ticket);
+        self.events.push_back(WorkerEvent::Job(Job { ticket: self.ticket, work }));
+    }
+
+    /// How long a silent server is believed to be alive; some time must be left to look for it.
+    fn silence(&self) -> Duration {
+        SERVER_SILENCE.min(self.give_up / 2)
     }
 
     fn ready(&mut self, setup: Setup) {
@@ -304,6 +337,9 @@ impl WorkerCore {
 
     /// Leaves, and says why.
     pub fn leave(&mut self, code: ByeCode, why: &str) {
+        if self.ended {
+            return;
+        }
         self.session.close(Bye::new(code, why));
         self.end(End::Left(code, why.to_owned()));
     }
@@ -318,7 +354,7 @@ impl WorkerCore {
     fn greet_again(&mut self, now: Instant, why: &str) {
         self.session =
             Session::new(SessionId(self.rng.next_u64()), Role::Worker, self.capacity, now);
-        (self.worker, self.cookie, self.start) = (None, 0, None);
+        (self.worker, self.cookie, self.start, self.awaited) = (None, 0, None, None);
         (self.hello_at, self.hello_wait) = (now + self.hello_wait, HELLO_FIRST);
         self.delivered = Round(0);
         if let Some(state) = &mut self.state {

@@ -4,29 +4,24 @@ use super::{Delivery, State, WorkerCore};
 use crate::bitmap::Bitmap;
 use crate::codec::Codec;
 use crate::flat::{Layout, Tensor, send_order};
-use crate::ids::Round;
 use crate::mlt::Outbound;
 use crate::wire::{ByeCode, Report, Task, TransferId, TransferKind};
 
 impl WorkerCore {
     /// Pushes a gradient. One that is not finite is refused: the worker leaves.
     pub(super) fn trained(&mut self, delivery: Delivery, loss: f64) {
-        let current = self.take_back(&delivery);
+        let current = self.is_current(&delivery);
         let Some(State { setup, residual, update, encoded, pushed, .. }) = &mut self.state else {
             return;
         };
-        if delivery.gradient.len() != setup.layout.values() {
-            return;
-        }
-        if let Some(name) = not_finite(&setup.layout, &delivery.gradient) {
-            let round = delivery.round;
-            let why =
-                format!("the gradient of `{name}` is not finite in round {round}: lower --lr");
-            return self.leave(ByeCode::NonFinite, &why);
-        }
         let Delivery { mut gradient, parameters, round, .. } = delivery;
         if setup.feedback {
             residual.add_to(&mut gradient);
+        }
+        if let Some(name) = not_finite(&setup.layout, &gradient) {
+            let why =
+                format!("the gradient of `{name}` is not finite in round {round}: lower --lr");
+            return self.leave(ByeCode::NonFinite, &why);
         }
         std::mem::swap(update, &mut gradient);
         self.spare = Delivery { parameters, gradient, ..Delivery::default() };
@@ -56,19 +51,16 @@ impl WorkerCore {
 
     /// Reports counts.
     pub(super) fn evaluated(&mut self, delivery: Delivery, correct: u32, loss_sum: f64) {
-        let current = self.take_back(&delivery);
+        let current = self.is_current(&delivery);
         if let (true, Some(Task::Evaluate { first, count })) = (current, delivery.task) {
             self.report(delivery.round, Report::Evaluated { first, count, correct, loss_sum });
         }
         self.spare = delivery;
     }
 
-    /// Whether the server still waits for this answer.
-    fn take_back(&mut self, delivery: &Delivery) -> bool {
-        self.computing = false;
+    /// Whether the server still waits for this: the round may have gone on without us.
+    fn is_current(&self, delivery: &Delivery) -> bool {
         self.start.as_ref().is_some_and(|start| start.round == delivery.round)
-            && self.delivered == delivery.round
-            && delivery.round > Round(0)
     }
 }
 
