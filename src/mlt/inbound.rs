@@ -12,8 +12,10 @@ use crate::wire::{Block, GrantEntry, Reject, Standing, TransferId};
 const GRACE: Duration = Duration::from_millis(1);
 /// A pause so many times longer than usual means that no more is coming...
 const PAUSE: u32 = 4;
-/// ...unless it is short beside the whole: this part of the time so far is always waited.
+/// ...unless it is short: beside the time so far,
 const PAUSE_SHARE: u32 = 4;
+/// or beside what a busy host may keep a sender from its processor. A sender that has nothing left to send soon says so.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// When a transfer is closed though it could go on; both run from its first datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,6 +144,11 @@ impl Inbound {
         self.unsent = self.unsent.min(unsent);
     }
 
+    /// Takes in that the sender asks how the transfer stands: it has nothing left to send by itself.
+    pub const fn handle_ping(&mut self) {
+        self.unsent = 0;
+    }
+
     /// Whether `block` would be news.
     #[must_use]
     pub fn wants(&self, block: &Block<'_>) -> bool {
@@ -210,7 +217,7 @@ impl Inbound {
             return hard;
         }
         // Patience: what comes anyway is taken, but no pause is waited out.
-        let usual = (self.gap * PAUSE).max((self.last_at - first) / PAUSE_SHARE).max(GRACE * 2);
+        let usual = (self.gap * PAUSE).max((self.last_at - first) / PAUSE_SHARE).max(PAUSE_MIN);
         let pause = if self.unsent == 0 { GRACE } else { usual };
         let patient = self.last_at + pause;
         let soft = self.deadlines.soft.or(self.deadlines.hard).map(|after| first + after);
@@ -268,7 +275,10 @@ mod tests {
     fn enough_is_taken_after_a_pause() {
         let mut inbound = inbound(8, Deadlines::default());
         assert_eq!((inbound.deficit(), inbound.poll_close(at(700))), (0, None), "more is coming");
-        assert_eq!(inbound.timeout(), Some(at(700 + 2000)));
+        assert_eq!(inbound.timeout(), Some(at(700 + 20_000)));
+        let mut asked = inbound.clone();
+        asked.handle_ping();
+        assert_eq!(asked.timeout(), Some(at(700 + 1000)), "nothing more is coming by itself");
         inbound.handle_arrival(at(900), 100, 0);
         assert_eq!(inbound.timeout(), Some(at(900 + 1000)), "only stragglers can come now");
         assert_eq!(inbound.poll_close(at(1900)), Some(Close::Enough));

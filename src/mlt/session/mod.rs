@@ -32,7 +32,7 @@ const REGRANT: Duration = Duration::from_millis(10);
 const REGRANT_DOUBLINGS: u32 = 4;
 /// All that is on its way is taken for lost when nothing was heard of it for so long: a window full of losses must not
 /// keep the sender from trying again.
-const LOSS_SILENCE: Duration = Duration::from_millis(30);
+const LOSS_SILENCE: Duration = Duration::from_millis(100);
 /// Without a word in between, that time is doubled so many times at most: a dead path must not be flooded.
 const GIVE_UP_DOUBLINGS: u32 = 6;
 /// A worker speaks at least this often,

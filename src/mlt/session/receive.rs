@@ -41,8 +41,10 @@ impl Session {
             Message::Ping => {
                 self.seen.insert(number)?;
                 self.note_answer(now, number, true);
-                for (inbound, mention) in self.inbound.iter().zip(&mut self.mentions) {
-                    *mention = inbound.as_ref().map(|inbound| inbound.id().round);
+                for (inbound, mention) in self.inbound.iter_mut().zip(&mut self.mentions) {
+                    let Some(inbound) = inbound else { continue };
+                    *mention = Some(inbound.id().round);
+                    inbound.handle_ping();
                 }
             }
             Message::Bye(bye) => {
