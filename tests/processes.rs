@@ -1,5 +1,7 @@
 //! The real binary as people start it: good ends, bad ends, and what is said about them.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};

@@ -6,11 +6,6 @@
 mod half;
 mod raw;
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// An encoding of a block of f32; every number in it is little endian.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
@@ -48,24 +43,11 @@ pub enum DecodeError {
     },
 }
 
-/// A name that is no codec.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a codec (known: raw, fp16, bf16)")]
-pub struct UnknownCodec(String);
+crate::named!(Codec, "codec", { Raw => "raw", Fp16 => "fp16", Bf16 => "bf16" });
 
 impl Codec {
     /// All codecs.
     pub const ALL: [Self; 3] = [Self::Raw, Self::Fp16, Self::Bf16];
-
-    /// What people call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Fp16 => "fp16",
-            Self::Bf16 => "bf16",
-        }
-    }
 
     /// What datagrams call it; a number is never given to another codec.
     #[must_use]
@@ -126,33 +108,6 @@ impl Codec {
     }
 }
 
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Codec {
-    type Err = UnknownCodec;
-
-    fn from_str(text: &str) -> Result<Self, UnknownCodec> {
-        let known = Self::ALL.into_iter().find(|codec| codec.name() == text);
-        known.ok_or_else(|| UnknownCodec(text.to_owned()))
-    }
-}
-
-impl Serialize for Codec {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for Codec {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
@@ -184,10 +139,7 @@ mod tests {
         let known = (0..=u8::MAX).filter_map(Codec::from_wire_id).count();
         assert_eq!(known, Codec::ALL.len());
         let refusal = "fp32".parse::<Codec>().unwrap_err().to_string();
-        assert_eq!(refusal, "`fp32` is not a codec (known: raw, fp16, bf16)");
-        for codec in Codec::ALL {
-            assert!(refusal.contains(codec.name()));
-        }
+        assert_eq!(refusal, "unknown codec `fp32`: choose one of raw, fp16, bf16");
     }
 
     #[test]

@@ -1,10 +1,5 @@
 //! Images as they are, or shifted and mirrored at random.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::rng::{below, stream};
 use crate::shape::Shape;
 
@@ -24,22 +19,9 @@ pub enum Augment {
 /// Pixels of padding on every side.
 const PADDING: u64 = 4;
 
-/// A name that is no augmentation.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an augmentation (known: none, crop, crop+flip)")]
-pub struct UnknownAugment(String);
+crate::named!(Augment, "augmentation", { None => "none", Crop => "crop", CropFlip => "crop+flip" });
 
 impl Augment {
-    const ALL: [Self; 3] = [Self::None, Self::Crop, Self::CropFlip];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Crop => "crop",
-            Self::CropFlip => "crop+flip",
-        }
-    }
-
     /// How sample `global` of the run with `seed` is seen.
     pub(super) fn view(self, seed: u64, global: u64) -> View {
         if self == Self::None {
@@ -104,33 +86,6 @@ impl Normalise {
     }
 }
 
-impl fmt::Display for Augment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Augment {
-    type Err = UnknownAugment;
-
-    fn from_str(text: &str) -> Result<Self, UnknownAugment> {
-        let known = Self::ALL.into_iter().find(|augment| augment.name() == text);
-        known.ok_or_else(|| UnknownAugment(text.to_owned()))
-    }
-}
-
-impl Serialize for Augment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for Augment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,14 +125,5 @@ mod tests {
         assert!((3900..4200).contains(&mirrored), "{mirrored}");
         assert_eq!(Augment::None.view(7, 1), View::PLAIN);
         assert_ne!(Augment::Crop.view(7, 1), Augment::Crop.view(8, 1));
-    }
-
-    #[test]
-    fn names_come_back() {
-        for augment in Augment::ALL {
-            assert_eq!(augment.to_string().parse(), Ok(augment));
-        }
-        let refusal = "flip".parse::<Augment>().unwrap_err().to_string();
-        assert_eq!(refusal, "`flip` is not an augmentation (known: none, crop, crop+flip)");
     }
 }

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub use self::augment::{Augment, UnknownAugment};
+pub use self::augment::Augment;
 use self::augment::{Normalise, View};
 pub use self::error::{DatasetError, FileProblem};
 use self::file::Contents;

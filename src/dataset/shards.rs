@@ -3,10 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rand_chacha::rand_core::RngCore;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::rng::{shuffle, stream, unit};
+use rand_chacha::rand_core::RngCore;
 
 /// Who learns from which samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -147,18 +145,6 @@ impl FromStr for Shards {
             None if text == "iid" => Ok(Self::Iid),
             None => Err(ShardsError::Unknown(text.to_owned())),
         }
-    }
-}
-
-impl Serialize for Shards {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Shards {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

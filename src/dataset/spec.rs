@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::nearest::nearest;
 
 /// A data set by its name, or a folder of one's own.
@@ -79,18 +77,6 @@ impl fmt::Display for DatasetSpec {
             Self::Cifar10 => f.pad("cifar-10"),
             Self::Cifar100 => f.pad("cifar-100"),
         }
-    }
-}
-
-impl Serialize for DatasetSpec {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for DatasetSpec {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use super::{NetError, NetSpec};
 
 /// The conditions of every worker's link. As text: clauses separated by `;`, those without a prefix for all workers,
@@ -87,18 +85,6 @@ impl fmt::Display for NetPlan {
     }
 }
 
-impl Serialize for NetPlan {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for NetPlan {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,10 +103,6 @@ mod tests {
         assert_eq!(
             plan.to_string(),
             "loss=1% delay=2ms; 2:loss=90% delay=0s dup=1%; 3:partition=2s..4s"
-        );
-        assert_eq!(
-            serde_json::from_str::<NetPlan>(&serde_json::to_string(&plan).unwrap()).unwrap(),
-            plan
         );
     }
 

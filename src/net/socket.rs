@@ -221,8 +221,8 @@ impl Socket {
 /// `EMSGSIZE` of Linux: the interface carries no datagram of this size.
 const TOO_LARGE: i32 = 90;
 
-/// Whether an error is one of our socket. Any other is one of a destination or of the network: weather, and what was to be
-/// sent counts as lost.
+/// Whether an error is one of our socket. Any other is one of a destination or of the network: weather, and what was to
+/// be sent counts as lost.
 fn is_ours(error: &io::Error) -> bool {
     /// `EBADF`, `EFAULT` and `ENOTSOCK` of Linux.
     const OURS: [i32; 3] = [9, 14, 88];

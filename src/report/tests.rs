@@ -18,7 +18,7 @@ fn push(round: u32, worker: u32, forgiven: u32, late: u32) -> Event {
         worker: WorkerId(worker),
         owed: 26,
         received: 26 - forgiven - late,
-        repaired: u32::from(worker) - 1,
+        repaired: worker - 1,
         forgiven,
         late,
         gone: 0,

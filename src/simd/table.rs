@@ -68,22 +68,26 @@ macro_rules! level {
     ($name:ident, $level:expr, $module:ident, pixels: [$($pixels:literal),*], rows: [$($rows:literal),*]) => {
         static $name: Kernels = Kernels {
             level: $level,
-            // SAFETY: the tables are private to `Kernels::of`, which hands one out only after it has seen that the
-            // processor has every feature of the level; that is all that a call of its kernels needs.
             tiles: &[$(Tile {
                 pixels: $pixels,
-                sum: |conv, input, sums| unsafe { super::$module::sum::<$pixels>(conv, input, sums) },
+                // SAFETY: the tables are private to `Kernels::of`, which hands one out only after it has seen that the
+                // processor has every feature of the level; that is all that a call of its kernels needs.
+                sum: |conv, input, sums| unsafe {
+                    super::$module::sum::<$pixels>(conv, input, sums)
+                },
             }),*],
-            // SAFETY: as above.
             row_tiles: &[$(RowTile {
                 rows: $rows,
-                add: |band, at, weights| unsafe { super::$module::add_rows::<$rows>(band, at, weights) },
+                // SAFETY: as above.
+                add: |band, at, weights| unsafe {
+                    super::$module::add_rows::<$rows>(band, at, weights)
+                },
             }),*],
         };
     };
 }
 
-// 32 registers of 16 values hold 8 pixels (or rows) x 32 channels and what they are made of, 16 of 8 values hold 2 x 32.
+// 32 registers of 16 values hold 8 pixels (or rows) x 32 channels and what they are made of, 16 of 8 hold 2 x 32.
 #[cfg(target_arch = "x86_64")]
 level!(AVX512, Level::Avx512, avx512, pixels: [8, 4, 2, 1], rows: [8, 4, 2, 1]);
 #[cfg(target_arch = "x86_64")]

@@ -31,8 +31,8 @@ impl ServerCore {
         Some(to)
     }
 
-    /// Members in turn. The one served last goes on until its window or pace stops it: what goes to one address together
-    /// leaves with one call.
+    /// Members in turn. The one served last goes on until its window or pace stops it: what goes to one address
+    /// together leaves with one call.
     fn transmit_member(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<SocketAddr> {
         let from = self.transmit_from;
         let blocks = Blocks { layout: &self.layout, pull: &self.pull, average: None };

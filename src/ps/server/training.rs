@@ -157,8 +157,8 @@ impl ServerCore {
         let inbound = member.session.inbound(TransferKind::Push);
         let first_at = inbound.and_then(Inbound::first_at);
         let push_time = first_at.map_or(Duration::ZERO, |first| now - first);
-        // Nobody knows how long a push that was cut off would have taken: at least so long. Without it, deadlines that have
-        // become too short would stay so.
+        // Nobody knows how long a push that was cut off would have taken: at least so long. Without it, deadlines that
+        // have become too short would stay so.
         let took = if close == Close::Late { push_time * 2 } else { push_time };
         part.took = first_at.filter(|_| !gone).map(|_| took);
         (part.used, part.gone, part.open) = (received.ones(), gone, false);
