@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_millis(1);
 const PAUSE: u32 = 4;
 /// ...unless it is short: beside the time so far,
 const PAUSE_SHARE: u32 = 4;
-/// or beside what a busy host may keep a sender from its processor. A sender that has nothing left to send soon says so.
+/// or beside what a busy host may keep a sender from its processor. A sender with nothing left to send soon says so.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// When a transfer is closed though it could go on; both run from its first datagram.

@@ -12,3 +12,13 @@ pub mod policy;
 mod pushtime;
 pub mod server;
 pub mod worker;
+
+/// Datagrams that a peer may have in flight, whatever room there is: what a shallow queue on the way holds.
+const CREDIT_MAX: u16 = 128;
+/// What a peer may have in flight however many share the room: below, it would wait for a grant after each datagram.
+const CREDIT_MIN: u16 = 4;
+
+/// Datagrams that each of `peers` may have in flight to a receive buffer for `capacity` of them.
+fn credit(capacity: u16, peers: u16) -> u16 {
+    (capacity / peers).clamp(CREDIT_MIN, CREDIT_MAX)
+}

@@ -8,6 +8,7 @@ use crate::flat::{Encoded, Layout};
 use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
 use crate::mlt::{Admission, Close, Outbound, Owner, Role, Session, SessionEvent};
 use crate::ps::average::Average;
+use crate::ps::credit;
 use crate::ps::member::{Member, Stage};
 use crate::units::Instant;
 use crate::wire::{
@@ -151,7 +152,7 @@ impl ServerCore {
     fn admit(&mut self, now: Instant, from: SocketAddr, session: SessionId) -> WorkerId {
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
-        let credit = (self.capacity / self.config.workers.max(1)).clamp(4, 256);
+        let credit = credit(self.capacity, self.config.workers.max(1));
         let mut peer = Session::new(session, Role::Server, credit, now);
         let plan = TransferId { kind: TransferKind::Plan, round: Round(0) };
         peer.send(Outbound::blob(plan, self.config.plan.as_bytes().to_vec()));

@@ -7,15 +7,11 @@ use crate::codec::Codec;
 use crate::event::{Event, PushClosed, RoundEnded, RoundStarted};
 use crate::ids::{Round, WorkerId};
 use crate::mlt::{Close, Inbound};
+use crate::ps::credit;
 use crate::ps::cursor::Slice;
 use crate::ps::missing::Missing;
 use crate::units::{Instant, Tolerance};
 use crate::wire::{Task, TransferId, TransferKind};
-
-/// Datagrams that a worker may have in flight, whatever room there is.
-const CREDIT_MAX: u16 = 256;
-/// What a worker may have in flight however many share the room: below, it would wait for a grant after each datagram.
-const CREDIT_MIN: u16 = 4;
 
 /// The state of a training round.
 #[derive(Debug)]
@@ -110,7 +106,7 @@ impl ServerCore {
         } else {
             self.push_time.deadlines()
         };
-        let credit = (self.capacity / count).clamp(CREDIT_MIN, CREDIT_MAX);
+        let credit = credit(self.capacity, count);
         let push = TransferId { kind: TransferKind::Push, round: self.round };
         let mut parts = Vec::with_capacity(workers.len());
         for (rank, (&worker, &slice)) in (0..).zip(workers.iter().zip(&slices)) {

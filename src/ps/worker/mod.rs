@@ -21,6 +21,7 @@ use crate::codec::Codec;
 use crate::flat::{Encoded, Layout, Residual};
 use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
 use crate::mlt::{Admission, Outbound, Owner, Role, Session, Timer};
+use crate::ps::credit;
 use crate::rng::{self, Rng};
 use crate::units::Instant;
 use crate::wire::{
@@ -148,7 +149,7 @@ struct State {
 #[derive(Debug)]
 pub struct WorkerCore {
     rng: Rng,
-    capacity: u16,
+    credit: u16,
     give_up: Duration,
     session: Session,
     worker: Option<WorkerId>,
@@ -178,9 +179,9 @@ impl WorkerCore {
         let id = SessionId(rng.next_u64());
         Self {
             rng,
-            capacity,
+            credit: credit(capacity, 1),
             give_up,
-            session: Session::new(id, Role::Worker, capacity, now),
+            session: Session::new(id, Role::Worker, credit(capacity, 1), now),
             worker: None,
             cookie: 0,
             hello_at: now,
@@ -352,8 +353,7 @@ impl WorkerCore {
 
     /// Begins a new session: the server knows nothing of the old one, and what it was told is forgotten with it.
     fn greet_again(&mut self, now: Instant, why: &str) {
-        self.session =
-            Session::new(SessionId(self.rng.next_u64()), Role::Worker, self.capacity, now);
+        self.session = Session::new(SessionId(self.rng.next_u64()), Role::Worker, self.credit, now);
         (self.worker, self.cookie, self.start, self.awaited) = (None, 0, None, None);
         (self.hello_at, self.hello_wait) = (now + self.hello_wait, HELLO_FIRST);
         self.delivered = Round(0);
