@@ -41,7 +41,8 @@ impl Child {
             .arg(&plan)
             .arg("--runs")
             .arg(&runs)
-            .stdin(Stdio::null())
+            // Not `null`, which opens a device: an empty chroot has none.
+            .stdin(Stdio::piped())
             .stderr(Stdio::inherit())
             .output()
             .map_err(failed(&self.program))?;

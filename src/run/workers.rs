@@ -52,16 +52,18 @@ impl Workers {
                 Failure::new(Exit::Failed, format!("cannot start worker {number}: {error}"))
             };
             let said = File::create(&log).map_err(failed)?;
-            let child = Command::new(&program)
+            let mut child = Command::new(&program)
                 .args(["worker", &address.to_string(), "--give-up", GIVE_UP, "--data-dir"])
                 .arg(data_dir)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
+                // Not `null`, which opens a device: an empty chroot has none.
+                .stdin(Stdio::piped())
+                .stdout(said.try_clone().map_err(failed)?)
                 .stderr(said)
                 // An interrupt of the terminal is for the server alone: it tells the workers.
                 .process_group(0)
                 .spawn()
                 .map_err(failed)?;
+            drop(child.stdin.take());
             workers.processes.push(Process { child, log });
         }
         Ok(workers)

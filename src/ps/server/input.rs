@@ -76,11 +76,13 @@ impl ServerCore {
             return self.handle_hello(now, from, header.session, hello);
         }
         let Some(&id) = self.sessions.get(&header.session) else {
-            // A worker of a server before this one, or one that was dropped: not longer than what it sent.
-            if !matches!(message, Message::Bye(_)) {
-                let bye = Bye::new(ByeCode::Dropped, "");
-                self.reply(from, header.session, Message::Bye(bye));
+            if matches!(message, Message::Bye(_)) {
+                // Said several times by a worker that has left.
+                return Ok(());
             }
+            // A worker of a server before this one, or one that was dropped: not longer than what it sent.
+            let bye = Bye::new(ByeCode::Dropped, "");
+            self.reply(from, header.session, Message::Bye(bye));
             return Err(Reject::Session);
         };
         let member = self.members.get_mut(&id).ok_or(Reject::Session)?;
