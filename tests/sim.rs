@@ -7,6 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use mlt_lite::model::{Checkpoint, Network, Recipe};
+use mlt_lite::run::FINAL;
+use mlt_lite::shape::Shape;
 use serde_json::Value;
 
 #[path = "../src/scratch.rs"]
@@ -209,4 +212,29 @@ fn the_version_says_what_it_finds() {
     let version = Scratch::new("version").json("version --json");
     assert_eq!((version["version"].as_str(), &version["protocol"]), (Some("0.1.0"), &1.into()));
     assert!(version["simd"].is_string() && version["features"].is_array(), "{version}");
+}
+
+#[test]
+fn a_checkpoint_knows_all_about_its_run() {
+    let scratch = Scratch::new("metadata");
+    let line = "sim --model fc --rounds 12 --policy clr --clr-freq 5 --tolerance 2% --seed 9";
+    let summary = scratch.json(&format!("{line} --name run --json"));
+    let path = scratch.0.join("runs/run").join(FINAL);
+    let metadata = Checkpoint::metadata(&path).unwrap();
+    let keys: Vec<&str> = metadata.keys().map(String::as_str).collect();
+    let expected = ["dataset", "digest", "digest.momentum", "model", "plan", "policy", "recipe"];
+    assert_eq!(keys[..7], expected);
+    assert_eq!(keys[7..], ["rounds", "seed", "version"]);
+    assert_eq!(metadata["digest"], summary["digest"]);
+    assert_eq!(metadata["plan"], summary["plan"]);
+    assert_eq!([&metadata["rounds"], &metadata["seed"]], ["12", "9"]);
+    let recipe = Recipe::builtin("fc").unwrap();
+    assert_eq!(metadata["recipe"], recipe.text());
+    let history: Vec<(u32, bool, f64)> = serde_json::from_str(&metadata["policy"]).unwrap();
+    let rounds: Vec<u32> = history.iter().map(|check| check.0).collect();
+    assert!(rounds == [1, 6, 11] && history[0].1, "{history:?}");
+    let shape = Shape { channels: 1, height: 28, width: 28 };
+    let network = Network::new(&recipe, shape, 10).unwrap();
+    let checkpoint = Checkpoint::load(&path, network.layout()).unwrap();
+    assert_eq!(checkpoint.extra["momentum"].len(), 7850);
 }

@@ -42,7 +42,14 @@ fn layout() -> Arc<Layout> {
 }
 
 fn processor(layout: &Arc<Layout>) -> Processor {
-    let setup = Setup { layout: layout.clone(), feedback: true, train_len: 100, test_len: 0 };
+    let setup = Setup {
+        layout: layout.clone(),
+        feedback: true,
+        slots: 1,
+        batch: 1,
+        train_len: 100,
+        test_len: 0,
+    };
     Processor::new(Box::new(move |_| {
         Ok(Prepared { setup: setup.clone(), compute: Box::new(Synthetic) })
     }))

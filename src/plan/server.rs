@@ -71,15 +71,24 @@ impl Plan {
         }
     }
 
+    /// Shards that the training data is dealt into: one for all, or one for each worker.
+    #[must_use]
+    pub fn slots(&self) -> u16 {
+        match &self.load {
+            Load::Training(training) if training.shards != "iid" => self.workers,
+            Load::Training(_) | Load::Synthetic { .. } => 1,
+        }
+    }
+
     /// What the server core has to know to run this plan on data of this size. `brief` goes to the workers.
     ///
     /// # Errors
     /// As [`Plan::schedule`].
     pub fn server_config(&self, data: DataSize, brief: &str) -> Result<ServerConfig, PlanError> {
         let DataSize { train: train_len, test: test_len } = self.examples(data);
-        let (eval_every, iid) = match &self.load {
-            Load::Training(training) => (training.eval_every, training.shards == "iid"),
-            Load::Synthetic { .. } => (0, true),
+        let eval_every = match &self.load {
+            Load::Training(training) => training.eval_every,
+            Load::Synthetic { .. } => 0,
         };
         let eval_every = u64::from(eval_every).saturating_mul(self.rounds_per_epoch(train_len));
         Ok(ServerConfig {
@@ -89,7 +98,7 @@ impl Plan {
             batch: self.batch(),
             train_len,
             test_len,
-            slots: if iid { 1 } else { self.workers },
+            slots: self.slots(),
             eval_every: u32::try_from(eval_every).unwrap_or(u32::MAX),
             missing: self.missing,
             codec: self.codec,

@@ -57,10 +57,11 @@ pub(super) fn prepare_from(library: Arc<Library>) -> Prepare {
 pub(super) fn prepared(brief: &Brief, library: &Library) -> Result<Prepared, Refusal> {
     let Brief { plan, recipe } = brief;
     let feedback = plan.missing == Missing::Feedback;
+    let (slots, batch) = (plan.slots(), plan.batch());
     let (Load::Training(training), Some(recipe)) = (&plan.load, recipe) else {
         let DataSize { train: train_len, test: test_len } = plan.examples(DataSize::default());
         let layout = Arc::new(synthetic_layout(&plan.load));
-        let setup = Setup { layout, feedback, train_len, test_len };
+        let setup = Setup { layout, feedback, slots, batch, train_len, test_len };
         return Ok(Prepared { setup, compute: Box::new(Synthetic) });
     };
     let Training { dataset, shards, augment, .. } = training;
@@ -75,6 +76,8 @@ pub(super) fn prepared(brief: &Brief, library: &Library) -> Result<Prepared, Ref
     let setup = Setup {
         layout: Arc::new(network.layout().clone()),
         feedback,
+        slots,
+        batch,
         train_len: dataset.info.train_len as u64,
         test_len: dataset.info.test_len as u32,
     };

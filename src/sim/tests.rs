@@ -106,7 +106,14 @@ impl Case {
         );
         let feedback = self.missing == Missing::Feedback;
         let processor = || {
-            let setup = Setup { layout: layout.clone(), feedback, train_len: 100, test_len: 7 };
+            let setup = Setup {
+                layout: layout.clone(),
+                feedback,
+                slots: 1,
+                batch: 10,
+                train_len: 100,
+                test_len: 7,
+            };
             Processor::new(Box::new(move |plan: &str| {
                 assert_eq!(plan, "the plan");
                 Ok(Prepared { setup: setup.clone(), compute: compute() })

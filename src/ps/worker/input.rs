@@ -136,6 +136,10 @@ impl WorkerCore {
             let why = format!("the server's model has {} blocks, this one {blocks}", start.blocks);
             return self.leave(ByeCode::Refused, &why);
         }
+        if !setup.covers(&start.task) {
+            let why = format!("the server wants what is not in its plan: {:?}", start.task);
+            return self.leave(ByeCode::Refused, &why);
+        }
         self.session.cancel(TransferKind::Push);
         if let Some((round, codec)) = pushed.take() {
             let known = start.used_round == round;

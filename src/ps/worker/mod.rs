@@ -9,16 +9,17 @@
 
 mod input;
 mod push;
+mod setup;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::rand_core::RngCore;
 
+pub use self::setup::Setup;
 use crate::bitmap::Bitmap;
 use crate::codec::Codec;
-use crate::flat::{Encoded, Layout, Residual};
+use crate::flat::{Encoded, Residual};
 use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
 use crate::mlt::{Admission, Outbound, Owner, Role, Session, Timer};
 use crate::ps::credit;
@@ -115,19 +116,6 @@ pub enum WorkerEvent {
     Searching(String),
     /// It is over.
     Ended(End),
-}
-
-/// What a worker knows once it has the plan and its data.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The model's layout.
-    pub layout: Arc<Layout>,
-    /// Whether what was not used is said again.
-    pub feedback: bool,
-    /// Examples of the training set.
-    pub train_len: u64,
-    /// Examples of the test set.
-    pub test_len: u32,
 }
 
 #[derive(Debug)]
