@@ -21,6 +21,8 @@ pub mod ps;
 pub mod report;
 pub mod rng;
 pub mod run;
+#[cfg(test)]
+mod scratch;
 pub mod shape;
 pub mod sim;
 pub mod simd;

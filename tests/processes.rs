@@ -10,21 +10,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A folder of our own that is gone when the test is over.
-struct Scratch(PathBuf);
+#[path = "../src/scratch.rs"]
+mod scratch;
+
+/// The binary in a folder of its own.
+struct Scratch(scratch::Scratch);
 
 impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("mlt-lite-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+    fn new(test: &str) -> Self {
+        Self(scratch::Scratch::new(test))
     }
 
     /// The binary, to run in this folder.
     fn mlt_lite(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlt-lite"));
-        command.args(line.split_whitespace()).current_dir(&self.0).stdin(Stdio::null());
+        command.args(line.split_whitespace()).current_dir(&*self.0).stdin(Stdio::null());
         command
     }
 
@@ -34,12 +34,6 @@ impl Scratch {
 
     fn path(&self, relative: &str) -> PathBuf {
         self.0.join(relative)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -9,21 +9,21 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// A folder of its own for one test, gone at its end. The program runs in it.
-struct Scratch(PathBuf);
+#[path = "../src/scratch.rs"]
+mod scratch;
+
+/// The program in a folder of its own.
+struct Scratch(scratch::Scratch);
 
 impl Scratch {
     fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("mlt-lite-sim-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(scratch::Scratch::new(test))
     }
 
     fn mlt_lite(&self, line: &str) -> Output {
         let arguments = line.split_whitespace().map(|word| word.replace('_', " "));
         let program = env!("CARGO_BIN_EXE_mlt-lite");
-        Command::new(program).args(arguments).current_dir(&self.0).output().unwrap()
+        Command::new(program).args(arguments).current_dir(&*self.0).output().unwrap()
     }
 
     /// The last line of standard output, of a command that succeeds.
@@ -32,12 +32,6 @@ impl Scratch {
         assert!(output.status.success(), "{line}: {}", said(&output));
         let out = String::from_utf8(output.stdout).unwrap();
         serde_json::from_str(out.lines().last().unwrap()).unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

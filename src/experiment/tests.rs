@@ -9,6 +9,7 @@ use super::*;
 use crate::plan::{Document, Entry, Load, RecipeFacts, Words};
 use crate::ps::policy::PolicyConfig;
 use crate::report::RoundMs;
+use crate::scratch::Scratch;
 
 fn experiment(text: &str) -> Result<Experiment, ExperimentError> {
     with_flags(text, &[])
@@ -35,24 +36,6 @@ tolerance = ["0", "2%"]
 policy = "clr"
 tolerance = "2%"
 "#;
-
-/// A folder of its own for one test, gone at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("mlt-lite-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A made-up result: a function of the plan.
 fn summary(cell: &Cell) -> Summary {
@@ -145,13 +128,13 @@ fn bad_experiments_say_what_is_wrong() {
 fn an_experiment_ends_in_a_table() {
     let scratch = Scratch::new("table");
     let experiment = experiment(&format!("seeds = 2\n{MATRIX}")).unwrap();
-    let (findings, said) = run(&experiment, &scratch.0, &mut |cell| Ok(summary(cell)));
+    let (findings, said) = run(&experiment, &scratch, &mut |cell| Ok(summary(cell)));
     let findings = findings.unwrap();
     assert_eq!((findings.failed(), findings.cells.len()), (0, 24));
     insta::assert_snapshot!("said", said);
-    insta::assert_snapshot!("table", fs::read_to_string(scratch.0.join("table.txt")).unwrap());
-    assert!(fs::read_to_string(scratch.0.join("table.csv")).unwrap().starts_with("model,"));
-    assert!(fs::read_to_string(scratch.0.join("table.md")).unwrap().starts_with("| model"));
+    insta::assert_snapshot!("table", fs::read_to_string(scratch.join("table.txt")).unwrap());
+    assert!(fs::read_to_string(scratch.join("table.csv")).unwrap().starts_with("model,"));
+    assert!(fs::read_to_string(scratch.join("table.md")).unwrap().starts_with("| model"));
     let json: serde_json::Value = serde_json::from_str(&findings.to_json()).unwrap();
     assert_eq!(json["cells"][23]["keys"]["policy"], "clr");
 }
@@ -161,7 +144,7 @@ fn finished_cells_are_not_repeated() {
     let scratch = Scratch::new("resume");
     let experiment = experiment(MATRIX).unwrap();
     let mut calls = 0;
-    let (interrupted, _) = run(&experiment, &scratch.0, &mut |cell| {
+    let (interrupted, _) = run(&experiment, &scratch, &mut |cell| {
         calls += 1;
         match calls {
             6 => Err(CellError::Interrupted),
@@ -171,17 +154,17 @@ fn finished_cells_are_not_repeated() {
     });
     assert!(matches!(interrupted, Err(ExperimentError::Interrupted)));
     // A cell file that is damaged or of another plan counts as unfinished.
-    let damaged = scratch.0.join("cells").join(format!("{}.json", experiment.cells[0].key()));
+    let damaged = scratch.join("cells").join(format!("{}.json", experiment.cells[0].key()));
     fs::write(damaged, "{").unwrap();
     let mut repeated = Vec::new();
-    let (findings, said) = run(&experiment, &scratch.0, &mut |cell| {
+    let (findings, said) = run(&experiment, &scratch, &mut |cell| {
         repeated.push(experiment.cells.iter().position(|known| known == cell).unwrap());
         Ok(summary(cell))
     });
     assert_eq!(repeated, [0, 1, 5, 6, 7, 8, 9, 10, 11]);
     assert!(said.starts_with("3 of 12 cells are finished already\n[4/12] "), "{said}");
     assert_eq!(findings.unwrap().failed(), 0);
-    let (findings, _) = run(&experiment, &scratch.0, &mut |_| panic!("all are finished"));
+    let (findings, _) = run(&experiment, &scratch, &mut |_| panic!("all are finished"));
     assert_eq!(findings.unwrap().cells.len(), 12);
 }
 
@@ -189,7 +172,7 @@ fn finished_cells_are_not_repeated() {
 fn failed_cells_are_reported_and_others_go_on() {
     let scratch = Scratch::new("failed");
     let experiment = experiment("lr = [0.1, 0.2]\nseeds = 2").unwrap();
-    let (findings, said) = run(&experiment, &scratch.0, &mut |cell| match cell.plan.lr < 0.15 {
+    let (findings, said) = run(&experiment, &scratch, &mut |cell| match cell.plan.lr < 0.15 {
         true => Err(CellError::Failed("exit status: 3".to_owned())),
         false => Ok(summary(cell)),
     });
@@ -200,11 +183,11 @@ fn failed_cells_are_reported_and_others_go_on() {
 
 /// A program that answers as the shell lines in `body` say.
 fn program(scratch: &Scratch, body: &str) -> Child {
-    let program = scratch.0.join("program");
+    let program = scratch.join("program");
     fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::create_dir_all(scratch.0.join("cells")).unwrap();
-    Child { program, folder: scratch.0.clone() }
+    fs::create_dir_all(scratch.join("cells")).unwrap();
+    Child { program, folder: scratch.to_path_buf() }
 }
 
 #[test]
@@ -213,12 +196,12 @@ fn a_child_process_runs_a_cell() {
     let cell = &experiment("mode = 'sim'\nlr = 0.1").unwrap().cells[0];
     let json = summary(cell).to_json();
     let body = format!("echo starting; echo \"$@\" > \"$8\"/../arguments; echo '{json}'");
-    fs::create_dir_all(scratch.0.join("runs").join(cell.key())).unwrap();
+    fs::create_dir_all(scratch.join("runs").join(cell.key())).unwrap();
     assert_eq!(program(&scratch, &body).run(cell), Ok(summary(cell)));
-    assert!(!scratch.0.join("runs").join(cell.key()).exists(), "leftovers are removed");
-    let arguments = fs::read_to_string(scratch.0.join("arguments")).unwrap();
+    assert!(!scratch.join("runs").join(cell.key()).exists(), "leftovers are removed");
+    let arguments = fs::read_to_string(scratch.join("arguments")).unwrap();
     assert!(arguments.starts_with("sim --json --name sim-"), "{arguments}");
-    let written = fs::read_to_string(scratch.0.join("cells").join(format!("{}.toml", cell.key())));
+    let written = fs::read_to_string(scratch.join("cells").join(format!("{}.toml", cell.key())));
     assert_eq!(written.unwrap(), cell.plan.to_toml());
 }
 
@@ -231,6 +214,6 @@ fn a_child_that_fails_says_how() {
     assert_eq!(run("exit 130"), CellError::Interrupted);
     assert_eq!(run("kill -INT $$"), CellError::Interrupted);
     assert!(matches!(run("echo hello"), CellError::Failed(why) if why.contains("no summary")));
-    let missing = Child { program: "no-such-program".into(), folder: scratch.0.clone() };
+    let missing = Child { program: "no-such-program".into(), folder: scratch.to_path_buf() };
     assert!(matches!(missing.run(cell), Err(CellError::Failed(_))));
 }

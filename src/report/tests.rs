@@ -7,6 +7,7 @@ use crate::event::*;
 use crate::ids::{Round, WorkerId};
 use crate::plan::{Plan, RecipeFacts, Words};
 use crate::ps::server::Totals;
+use crate::scratch::Scratch;
 use crate::units::Tolerance;
 use crate::wire::{Reject, Rejects};
 
@@ -134,23 +135,6 @@ fn plan(text: &str) -> Plan {
     Plan::parse("plan.toml", text, &words).unwrap()
 }
 
-/// A folder of its own for one test, gone at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("mlt-lite-{test}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 fn progress(style: Style) -> String {
     let (mut tally, mut progress) = (Tally::default(), Progress::new(style, 8, 2));
     let mut shown = String::new();
@@ -180,7 +164,7 @@ fn a_run_folder_holds_the_run() {
     let scratch = Scratch::new("folder");
     let base = Duration::from_millis(1_700_000_000_000);
     let plan = plan("policy = 'clr'\ntolerance = '2%'");
-    let folder = RunFolder::create(&scratch.0, &plan, "train", base).unwrap();
+    let folder = RunFolder::create(&scratch, &plan, "train", base).unwrap();
     let mut report = Report::new(folder, Progress::new(Style::Plain, 8, 2));
     for stamped in run() {
         report.record(&stamped, stamped.at).unwrap();
@@ -194,7 +178,7 @@ fn a_run_folder_holds_the_run() {
     insta::assert_snapshot!("summary-text", summary.to_string());
     insta::assert_snapshot!("summary-json", summary.to_json());
     for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv"] {
-        let text = std::fs::read_to_string(scratch.0.join("fc-optdigits-1-1").join(file)).unwrap();
+        let text = std::fs::read_to_string(scratch.join("fc-optdigits-1-1").join(file)).unwrap();
         insta::assert_snapshot!(file, text);
     }
 }
@@ -202,7 +186,7 @@ fn a_run_folder_holds_the_run() {
 #[test]
 fn nothing_is_overwritten() {
     let scratch = Scratch::new("taken");
-    let create = |text: &str| RunFolder::create(&scratch.0, &plan(text), "", Duration::ZERO);
+    let create = |text: &str| RunFolder::create(&scratch, &plan(text), "", Duration::ZERO);
     let path = |text: &str| create(text).unwrap().path().file_name().unwrap().to_owned();
     assert_eq!(path("seed = 7"), "fc-optdigits-7-1");
     assert_eq!(path("seed = 7"), "fc-optdigits-7-2");
@@ -219,8 +203,7 @@ fn a_full_disk_stops_the_run() {
         return;
     }
     let scratch = Scratch::new("full");
-    std::fs::create_dir_all(&scratch.0).unwrap();
-    let mut folder = RunFolder::create(&scratch.0, &plan(""), "", Duration::ZERO).unwrap();
+    let mut folder = RunFolder::create(&scratch, &plan(""), "", Duration::ZERO).unwrap();
     folder.fill_disk();
     let said = run().iter().find_map(|stamped| folder.record(stamped).err()).unwrap().to_string();
     assert!(said.contains("events.jsonl"), "{said}");

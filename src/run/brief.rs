@@ -107,6 +107,7 @@ impl Brief {
 mod tests {
     use super::*;
     use crate::run::WORDS;
+    use crate::scratch::Scratch;
 
     fn brief(text: &str) -> Brief {
         Brief::new(Plan::parse("plan.toml", text, &WORDS).unwrap()).unwrap()
@@ -125,14 +126,14 @@ mod tests {
 
     #[test]
     fn a_recipe_of_ones_own_travels_and_makes_another_plan() {
-        let path = std::env::temp_dir().join(format!("mlt-lite-brief-{}.toml", std::process::id()));
+        let scratch = Scratch::new("brief");
+        let path = scratch.join("mine.toml");
         let typed = format!("model = '{}'", path.display());
         let text = Recipe::builtin("fc").unwrap().text().to_owned();
         std::fs::write(&path, &text).unwrap();
         let sent = brief(&typed);
         std::fs::write(&path, text + "# edited '''\t\"\"\" \\\n").unwrap();
         let edited = brief(&typed);
-        std::fs::remove_file(&path).unwrap();
         assert_ne!(sent.plan.digest(), edited.plan.digest());
         assert_ne!(sent.plan.digest(), brief("").plan.digest());
         for sent in [sent, edited] {

@@ -4,23 +4,19 @@ mod hostile;
 
 use std::fs;
 use std::io::Write as _;
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// A folder that is gone after the test.
-struct Folder(PathBuf);
+use crate::scratch::Scratch;
+
+/// A folder of files of one's own.
+struct Folder(Scratch);
 
 impl Folder {
     fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("mlt-lite-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
+        Self(Scratch::new("dataset"))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) {
@@ -32,17 +28,11 @@ impl Folder {
     }
 
     fn spec(&self) -> DatasetSpec {
-        DatasetSpec::Idx(self.0.clone())
+        DatasetSpec::Idx(self.0.to_path_buf())
     }
 
     fn redact(&self, text: impl ToString) -> String {
         text.to_string().replace(&self.0.display().to_string(), "DIR")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

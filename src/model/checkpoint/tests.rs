@@ -1,6 +1,7 @@
 //! Checkpoints survive the disk; other files are refused by name.
 
 use super::*;
+use crate::scratch::Scratch;
 
 fn layout() -> Layout {
     Layout::new([("b.weight".to_owned(), vec![2, 3]), ("a.bias".to_owned(), vec![2])]).unwrap()
@@ -18,28 +19,10 @@ fn checkpoint() -> Checkpoint {
     }
 }
 
-/// A folder of its own, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let name = format!("mlt-lite-checkpoint-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn what_is_saved_is_loaded_and_is_the_same_file_each_time() {
-    let folder = Folder::new("same");
-    let (path, saved) = (folder.0.join("a.safetensors"), checkpoint());
+    let folder = Scratch::new("checkpoint-same");
+    let (path, saved) = (folder.join("a.safetensors"), checkpoint());
     saved.save(&path, &layout()).unwrap();
     let loaded = Checkpoint::load(&path, &layout()).unwrap();
     assert_eq!((&loaded.parameters, &loaded.extra), (&saved.parameters, &saved.extra));
@@ -49,7 +32,7 @@ fn what_is_saved_is_loaded_and_is_the_same_file_each_time() {
     let first = fs::read(&path).unwrap();
     loaded.save(&path, &layout()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), first);
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "something was left beside it");
+    assert_eq!(fs::read_dir(&*folder).unwrap().count(), 1, "something was left beside it");
     let header = first[8..].split(|byte| *byte == b'}').next().unwrap();
     insta::assert_snapshot!(String::from_utf8_lossy(header));
 }
@@ -113,15 +96,15 @@ fn files_of_other_models_are_refused_by_tensor() {
 
 #[test]
 fn a_failed_save_leaves_the_previous_file() {
-    let folder = Folder::new("failed");
-    let path = folder.0.join("a.safetensors");
+    let folder = Scratch::new("checkpoint-failed");
+    let path = folder.join("a.safetensors");
     checkpoint().save(&path, &layout()).unwrap();
     let before = fs::read(&path).unwrap();
     // A folder where the new file is to be written stands for a disk that refuses.
-    fs::create_dir(folder.0.join("a.safetensors.tmp")).unwrap();
+    fs::create_dir(folder.join("a.safetensors.tmp")).unwrap();
     let error = checkpoint().save(&path, &layout()).unwrap_err();
     assert!(error.to_string().contains("a.safetensors") && error.to_string().contains("write"));
     assert_eq!(fs::read(&path).unwrap(), before);
-    let missing = Checkpoint::load(&folder.0.join("b.safetensors"), &layout()).unwrap_err();
+    let missing = Checkpoint::load(&folder.join("b.safetensors"), &layout()).unwrap_err();
     assert!(matches!(missing, CheckpointError::Read { .. }));
 }

@@ -107,7 +107,7 @@ fn bad_files_are_refused() {
     let refusals: Vec<_> = [
         ("7850", "7851"),
         ("layout = \"b", "layout = \"a"),
-        ("lr = 0.05", "lr = 0"),
+        ("lr = 0.01", "lr = 0"),
         ("momentum = 0.9", "momentum = 1.0"),
         ("batch = 64", "batch = 0"),
         ("batch = 64", "batch = 64\nepochs = 3"),
