@@ -107,10 +107,10 @@ fn bad_files_are_refused() {
     let refusals: Vec<_> = [
         ("7850", "7851"),
         ("layout = \"b", "layout = \"a"),
-        ("lr = 0.005", "lr = 0"),
+        ("lr = 0.01", "lr = 0"),
         ("momentum = 0.9", "momentum = 1.0"),
-        ("batch = 32", "batch = 0"),
-        ("batch = 32", "batch = 32\nepochs = 3"),
+        ("batch = 64", "batch = 0"),
+        ("batch = 64", "batch = 64\nepochs = 3"),
         ("name = \"fc\"", "name = \"../fc\""),
         ("name = \"fc\"", "name = \"fc\"\nauthor = \"me\""),
         ("1x28x28", "28x28"),
