@@ -84,7 +84,8 @@ fn a_plan_of_a_run_folder_repeats_the_run() {
 #[test]
 fn the_summary_keeps_its_promises() {
     let scratch = Scratch::new("summary");
-    let output = scratch.mlt_lite(&format!("sim --model fc --epochs 3 --batch 32 {WEATHER} --json"));
+    let output =
+        scratch.mlt_lite(&format!("sim --model fc --epochs 3 --batch 32 {WEATHER} --json"));
     let out = String::from_utf8(output.stdout).unwrap();
     let summary: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(out.lines().count(), 1);
