@@ -49,7 +49,7 @@ macro_rules! plan_command {
             augment
             /// training examples of one worker in one round (default: the model's)
             batch
-            /// passes over the training data (default: 5)
+            /// passes over the training data, each rounded up to whole rounds (default: 5)
             epochs
             /// rounds, instead of epochs
             rounds

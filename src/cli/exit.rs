@@ -30,7 +30,7 @@ pub enum Exit {
     Unreachable = 4,
     /// The other side speaks another version or has another plan.
     Refused = 5,
-    /// Interrupted by the user, after a checkpoint.
+    /// Interrupted by the user.
     Interrupted = 130,
 }
 
