@@ -22,6 +22,11 @@ impl Shape {
     pub const fn values(self) -> usize {
         self.channels * self.height * self.width
     }
+
+    /// Rows and columns of the pixels in reading order.
+    pub fn pixels(self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        (0..self.height).flat_map(move |row| (0..self.width).map(move |col| (row, col)))
+    }
 }
 
 impl fmt::Display for Shape {

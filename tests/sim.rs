@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -235,7 +236,7 @@ fn a_checkpoint_knows_all_about_its_run() {
     let rounds: Vec<u32> = history.iter().map(|check| check.0).collect();
     assert!(rounds == [1, 6, 11] && history[0].1, "{history:?}");
     let shape = Shape { channels: 1, height: 28, width: 28 };
-    let network = Network::new(&recipe, shape, 10).unwrap();
+    let network = Network::new(&recipe, shape, 10, NonZeroUsize::MIN).unwrap();
     let checkpoint = Checkpoint::load(&path, network.layout()).unwrap();
     assert_eq!(checkpoint.extra["momentum"].len(), 7850);
 }

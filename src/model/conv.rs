@@ -1,317 +1,218 @@
-//! Convolutions and linear layers (a linear layer is a convolution whose pixels are the images of a chunk).
+//! Convolutions: what is the same however they are computed.
 
 use std::ops::Range;
 
+use super::direct::Direct;
+use super::pointwise::{gate, hand_on};
 use super::slot::{Slot, Window};
-use super::tape::{Deposit, Tape, pair};
-use crate::shape::Shape;
-use crate::simd::{Convolution, Grid, Kernels, LANES, Lanes, Start, Strides, WeightGradient};
+use super::tape::{Context, Deposit, Tape};
+use super::winograd::Winograd;
+use crate::simd::{BLOCK, Kernels};
 
-/// A convolution with bias, and the ReLU that may follow it.
+/// A convolution with bias, the addition that may follow it, and the ReLU that may follow that.
 #[derive(Debug)]
 pub struct Conv {
     pub from: usize,
     pub to: usize,
     pub window: Window,
+    /// The slot that is added to the result.
+    pub skip: Option<usize>,
     pub relu: bool,
     pub deposit: Deposit,
-    inputs: usize,
-    outputs: usize,
+    pub deposit_skip: Deposit,
+    pub inputs: usize,
+    pub outputs: usize,
     /// Places of the parameters in the canonical vector.
-    weight: Range<usize>,
-    bias: Range<usize>,
-    /// Place of blocks of output channels: per block its weights `[ky][kx][input]`, then the biases of all.
-    packed: Range<usize>,
-    /// Place of blocks of input channels for the way back: `[ky][kx][output]`, the kernel turned by 180 degrees.
-    turned: Range<usize>,
-    forth: Taps,
-    back: Taps,
-    /// Whether images are pixels: one kernel call takes all of them.
-    flat: bool,
-}
-
-/// The runs of consecutive values that a pixel reads.
-#[derive(Debug)]
-struct Taps {
-    starts: Vec<usize>,
-    run: usize,
-}
-
-impl Taps {
-    /// A square kernel over `channels` of pixels that are `strides` apart.
-    fn new(kernel: usize, channels: usize, strides: Strides) -> Self {
-        let rows = (0..kernel).map(|row| row * strides.row);
-        if channels == strides.col {
-            return Self { starts: rows.collect(), run: kernel * channels };
-        }
-        let starts = rows.flat_map(|row| (0..kernel).map(move |col| row + col * strides.col));
-        Self { starts: starts.collect(), run: channels }
-    }
-}
-
-/// A rectangle of pixels that one kernel call visits.
-struct Sweep {
-    image: usize,
-    rows: usize,
-    cols: usize,
-}
-
-/// Where a convolution's parameters lie: in the canonical vector, and so far in the packed ones.
-pub struct Places {
     pub weight: Range<usize>,
     pub bias: Range<usize>,
+    /// Where its share of the packed parameters starts: the weights in blocks of output channels, the bias, and, if the
+    /// input has a gradient, the weights in blocks of input channels. A block is `[place][channel][BLOCK]`, a place
+    /// being one of the kernel, or one of a transformed tile.
     pub packed: usize,
-    pub turned: usize,
+    /// Where its share of a partial gradient starts: blocks of output channels, and the bias.
+    pub partial: usize,
+    pub method: Method,
+}
+
+/// How a convolution is computed.
+#[derive(Debug)]
+pub enum Method {
+    Direct(Direct),
+    Winograd(Winograd),
+}
+
+/// A part of the packed parameters of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub enum Pack {
+    /// A block of output channels.
+    Forth(usize),
+    Bias,
+    /// A block of input channels.
+    Back(usize),
 }
 
 impl Conv {
-    /// The convolution from slot `from` to slot `to`; its packed parameters start at `places`.
-    pub fn new(
-        (from, to): (usize, usize),
-        window: Window,
-        relu: bool,
-        deposit: Deposit,
-        slots: &[Slot],
-        places: Places,
-    ) -> Self {
-        let (input, output) = (&slots[from], &slots[to]);
-        let (inputs, outputs) = (input.shape.channels, output.shape.channels);
-        let area = window.kernel * window.kernel;
-        let packed = output.depth / LANES * (area * inputs + 1);
-        let turned = match deposit {
-            Deposit::Nothing => 0,
-            _ => input.depth / LANES * area * outputs,
-        };
-        Self {
-            from,
-            to,
-            window,
-            relu,
-            deposit,
-            inputs,
-            outputs,
-            weight: places.weight,
-            bias: places.bias,
-            packed: places.packed..places.packed + packed,
-            turned: places.turned..places.turned + turned,
-            forth: Taps::new(window.kernel, inputs, input.value.strides),
-            back: Taps::new(window.kernel, outputs, output.delta_raw),
-            flat: is_flat(window, input.shape),
+    /// Places of a kernel.
+    pub const fn area(&self) -> usize {
+        self.window.kernel * self.window.kernel
+    }
+
+    const fn places(&self) -> usize {
+        match self.method {
+            Method::Direct(_) => self.area(),
+            Method::Winograd(_) => crate::simd::PLACES,
         }
     }
 
-    /// Where the packed parameters of the next convolution start.
-    pub const fn ends(&self) -> (usize, usize) {
-        (self.packed.end, self.turned.end)
+    /// Blocks of output channels.
+    pub const fn blocks(&self) -> usize {
+        self.outputs.div_ceil(BLOCK)
     }
 
-    /// Weights of a block of output channels.
-    const fn depth(&self) -> usize {
-        self.window.kernel * self.window.kernel * self.inputs
+    /// Values of a block of output channels.
+    pub const fn block_len(&self) -> usize {
+        self.places() * self.inputs * BLOCK
     }
 
-    fn blocks(&self) -> usize {
-        self.outputs.div_ceil(LANES)
+    /// Values of a block of input channels.
+    pub const fn back_len(&self) -> usize {
+        self.places() * self.outputs * BLOCK
     }
 
-    /// Calls `visit` with the canonical place, the packed row and the lane of every parameter.
-    fn each_parameter(&self, mut visit: impl FnMut(usize, usize, usize)) {
-        let (area, depth) = (self.window.kernel * self.window.kernel, self.depth());
-        for block in 0..self.blocks() {
-            let lanes = LANES.min(self.outputs - block * LANES);
-            for tap in 0..area {
-                for input in 0..self.inputs {
-                    let row = block * depth + tap * self.inputs + input;
-                    for lane in 0..lanes {
-                        let output = block * LANES + lane;
-                        visit(
-                            self.weight.start + (output * self.inputs + input) * area + tap,
-                            row,
-                            lane,
-                        );
-                    }
-                }
-            }
-            for lane in 0..lanes {
-                visit(self.bias.start + block * LANES + lane, self.blocks() * depth + block, lane);
-            }
-        }
+    /// Values of its share of a partial gradient.
+    pub const fn partial_len(&self) -> usize {
+        self.blocks() * (self.block_len() + BLOCK)
     }
 
-    /// Copies the canonical `parameters` into kernel order.
-    pub fn pack(&self, parameters: &[f32], packed: &mut [Lanes], turned: &mut [Lanes]) {
-        let packed = &mut packed[self.packed.clone()];
-        self.each_parameter(|at, row, lane| packed[row][lane] = parameters[at]);
-        if self.turned.is_empty() {
-            return;
-        }
-        let turned = &mut turned[self.turned.clone()];
-        let (area, weights) =
-            (self.window.kernel * self.window.kernel, &parameters[self.weight.clone()]);
-        for (output, weights) in weights.chunks_exact(self.inputs * area).enumerate() {
-            for (input, weights) in weights.chunks_exact(area).enumerate() {
-                let (block, lane) = (input / LANES, input % LANES);
-                for (tap, weight) in weights.iter().rev().enumerate() {
-                    turned[(block * area + tap) * self.outputs + output][lane] = *weight;
-                }
-            }
-        }
+    /// The parts of its packed parameters, in order, and their lengths.
+    pub fn packs(&self) -> impl Iterator<Item = (Pack, usize)> + use<> {
+        let back = if self.deposit == Deposit::Nothing { 0 } else { self.inputs.div_ceil(BLOCK) };
+        let (blocks, block_len, back_len) = (self.blocks(), self.block_len(), self.back_len());
+        let forth = (0..blocks).map(move |block| (Pack::Forth(block), block_len));
+        let bias = (Pack::Bias, blocks * BLOCK);
+        forth.chain([bias]).chain((0..back).map(move |block| (Pack::Back(block), back_len)))
     }
 
-    /// Copies a gradient in kernel order into the canonical one.
-    pub fn unpack(&self, packed: &[Lanes], gradient: &mut [f32]) {
-        let packed = &packed[self.packed.clone()];
-        self.each_parameter(|at, row, lane| gradient[at] = packed[row][lane]);
+    /// The weights of a block of output channels.
+    pub fn forth<'a>(&self, packed: &'a [f32], block: usize) -> &'a [f32] {
+        &packed[self.packed + block * self.block_len()..][..self.block_len()]
     }
 
-    fn sweeps(&self, shape: Shape, images: Range<usize>) -> impl Iterator<Item = Sweep> + use<> {
-        let flat = self.flat;
-        let calls = if flat { images.start..images.start + 1 } else { images.clone() };
-        calls.map(move |image| match flat {
-            true => Sweep { image, rows: 1, cols: images.len() },
-            false => Sweep { image, rows: shape.height, cols: shape.width },
-        })
+    /// The bias of all blocks of output channels.
+    pub fn biases<'a>(&self, packed: &'a [f32]) -> &'a [f32] {
+        &packed[self.packed + self.blocks() * self.block_len()..][..self.blocks() * BLOCK]
     }
 
-    /// Strides between the pixels of a sweep.
-    const fn strides(&self, pixels: Strides, image: usize) -> Strides {
-        if self.flat { Strides { row: 0, col: image } } else { pixels }
+    /// The weights of a block of input channels.
+    pub fn back<'a>(&self, packed: &'a [f32], block: usize) -> &'a [f32] {
+        let first = self.packed + self.blocks() * (self.block_len() + BLOCK);
+        &packed[first + block * self.back_len()..][..self.back_len()]
     }
 
-    /// What the window of output pixel (0, 0) of `image` and of those after it reads.
-    fn windows<'a>(&self, slot: &Slot, values: &'a [f32], image: usize) -> Grid<'a> {
-        let Strides { row, col } = slot.value.strides;
-        let corner = slot.value.offset - self.window.padding * (row + col);
-        let step = Strides { row: row * self.window.stride, col: col * self.window.stride };
-        Grid {
-            values: &values[image * slot.value.size + corner..],
-            strides: self.strides(step, slot.value.size),
-        }
-    }
-
-    pub fn forward(
+    /// Fills a part of the packed parameters.
+    pub fn pack(
         &self,
         kernels: &Kernels,
-        slots: &[Slot],
-        packed: &[Lanes],
-        images: Range<usize>,
-        tape: &mut Tape,
+        part: Pack,
+        parameters: &[f32],
+        out: &mut [f32],
+        scratch: &mut [f32],
     ) {
-        let (input, output) = (&slots[self.from], &slots[self.to]);
-        let (weights, biases) = packed[self.packed.clone()].split_at(self.blocks() * self.depth());
-        let (from, to) = pair(&mut tape.values, self.from, self.to);
-        for sweep in self.sweeps(output.shape, images) {
-            let to = &mut to[sweep.image * output.value.size + output.value.offset..];
-            for (block, weights) in weights.chunks_exact(self.depth()).enumerate() {
-                let convolution = Convolution {
-                    rows: sweep.rows,
-                    cols: sweep.cols,
-                    input: self.windows(input, from, sweep.image),
-                    taps: &self.forth.starts,
-                    run: self.forth.run,
-                    weights,
-                    start: Start::Bias(&biases[block]),
-                    relu: self.relu,
-                    output: self.strides(output.value.strides, output.value.size),
-                };
-                kernels.convolve(&convolution, &mut to[block * LANES..]);
+        let weights = &parameters[self.weight.clone()];
+        let (by_output, by_input) = (self.inputs * self.area(), self.area());
+        let (block, lanes, channels, [lane, channel]) = match part {
+            Pack::Bias => {
+                out[..self.outputs].copy_from_slice(&parameters[self.bias.clone()]);
+                return;
+            }
+            Pack::Forth(block) => (block, self.outputs, self.inputs, [by_output, by_input]),
+            Pack::Back(block) => (block, self.inputs, self.outputs, [by_input, by_output]),
+        };
+        let lanes = BLOCK.min(lanes - block * BLOCK);
+        let weights = &weights[block * BLOCK * lane..];
+        let turned = matches!((part, &self.method), (Pack::Back(_), Method::Direct(_)));
+        let gather = |out: &mut [f32]| {
+            for (place, out) in out.chunks_exact_mut(channels * BLOCK).enumerate() {
+                let place = if turned { self.area() - 1 - place } else { place };
+                for (i, out) in out.chunks_exact_mut(BLOCK).enumerate() {
+                    let weights = weights[i * channel + place..].iter().step_by(lane);
+                    out[..lanes].iter_mut().zip(weights).for_each(|(out, weight)| *out = *weight);
+                }
+            }
+        };
+        match self.method {
+            Method::Direct(_) => gather(out),
+            Method::Winograd(_) => {
+                let taps = &mut scratch[..self.area() * channels * BLOCK];
+                // Lanes without a channel: what another layer has left there must not reach the sums.
+                taps.fill(0.0);
+                gather(taps);
+                kernels.winograd_weights(taps, out);
             }
         }
     }
 
-    /// Adds the gradient of the parameters to `gradient` and hands that of the input on.
+    /// The canonical gradient of a block of output channels, of which `sum` is the sum of the partial ones.
+    pub fn unpack(&self, kernels: &Kernels, sum: &[f32], out: &mut [f32], scratch: &mut [f32]) {
+        let taps = match self.method {
+            Method::Direct(_) => sum,
+            Method::Winograd(_) => {
+                let taps = &mut scratch[..self.area() * self.inputs * BLOCK];
+                kernels.winograd_taps(sum, taps);
+                taps
+            }
+        };
+        for (place, taps) in taps.chunks_exact(self.inputs * BLOCK).enumerate() {
+            for (input, taps) in taps.chunks_exact(BLOCK).enumerate() {
+                let out = out[input * self.area() + place..].iter_mut();
+                let out = out.step_by(self.inputs * self.area());
+                out.zip(taps).for_each(|(out, tap)| *out = *tap);
+            }
+        }
+    }
+
+    pub fn forward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
+        for image in images {
+            match &self.method {
+                Method::Direct(direct) => direct.forward(self, context, image, tape),
+                Method::Winograd(winograd) => winograd.forward(self, context, image, tape),
+            }
+        }
+    }
+
+    /// Adds the gradient of the parameters to `partial` and hands that of the inputs on.
     pub fn backward(
         &self,
-        kernels: &Kernels,
-        slots: &[Slot],
-        turned: &[Lanes],
+        context: &Context<'_>,
         images: Range<usize>,
         tape: &mut Tape,
-        gradient: &mut [Lanes],
+        partial: &mut [f32],
     ) {
-        let output = &slots[self.to];
         if self.relu {
-            mask(output, images.clone(), tape, self.to);
+            gate(context, images.clone(), tape, self.to);
         }
-        let packed = &mut gradient[self.packed.clone()];
-        let (weights, biases) = packed.split_at_mut(self.blocks() * self.depth());
-        for sweep in self.sweeps(output.shape, images.clone()) {
-            let image = output.delta_image(sweep.image);
-            let deltas = &tape.deltas[self.to][image * output.delta.size + output.delta.offset..];
-            let blocks = weights.chunks_exact_mut(self.depth()).zip(biases.iter_mut());
-            for (block, (weights, bias)) in blocks.enumerate() {
-                let part = WeightGradient {
-                    rows: sweep.rows,
-                    cols: sweep.cols,
-                    input: self.windows(&slots[self.from], &tape.values[self.from], sweep.image),
-                    taps: &self.forth.starts,
-                    run: self.forth.run,
-                    delta: Grid {
-                        values: &deltas[block * LANES..],
-                        strides: self.strides(output.delta.strides, output.delta.size),
-                    },
-                };
-                kernels.weight_gradient(&part, weights, bias);
+        let partial = &mut partial[self.partial..self.partial + self.partial_len()];
+        for image in images.clone() {
+            match &self.method {
+                Method::Direct(direct) => direct.backward(self, context, image, tape, partial),
+                Method::Winograd(winograd) => {
+                    winograd.backward(self, context, image, tape, partial)
+                }
             }
         }
-        if self.deposit != Deposit::Nothing {
-            self.input_gradient(kernels, slots, &turned[self.turned.clone()], images, tape);
+        if let Some(skip) = self.skip {
+            hand_on(context, (skip, self.to), self.deposit_skip, images, tape);
         }
     }
 
-    fn input_gradient(
-        &self,
-        kernels: &Kernels,
-        slots: &[Slot],
-        turned: &[Lanes],
-        images: Range<usize>,
-        tape: &mut Tape,
-    ) {
+    /// Values of scratch memory that it needs.
+    pub fn scratch(&self, slots: &[Slot]) -> usize {
         let (input, output) = (&slots[self.from], &slots[self.to]);
-        let rows = self.window.kernel * self.window.kernel * self.outputs;
-        let start = match self.deposit {
-            Deposit::Add => Start::Output,
-            _ => Start::Bias(&[0.0; LANES]),
-        };
-        let (target, source) = pair(&mut tape.deltas, self.from, self.to);
-        for sweep in self.sweeps(input.shape, images) {
-            let source = &source[output.delta_image(sweep.image) * output.delta.size..];
-            let target_image = input.delta_image(sweep.image) * input.delta.size;
-            let target = &mut target[target_image + input.delta.offset..];
-            for (block, weights) in turned.chunks_exact(rows).enumerate() {
-                let convolution = Convolution {
-                    rows: sweep.rows,
-                    cols: sweep.cols,
-                    input: Grid {
-                        values: source,
-                        strides: self.strides(output.delta_raw, output.delta.size),
-                    },
-                    taps: &self.back.starts,
-                    run: self.back.run,
-                    weights,
-                    start,
-                    relu: false,
-                    output: self.strides(input.delta.strides, input.delta.size),
-                };
-                kernels.convolve(&convolution, &mut target[block * LANES..]);
-            }
-        }
-    }
-}
-
-/// Whether a convolution over `input` has one pixel that reads one pixel, so that images can be its pixels.
-pub fn is_flat(window: Window, input: Shape) -> bool {
-    window.kernel == 1 && input.height == 1 && input.width == 1
-}
-
-/// Takes a slot's gradient back through the ReLU that made its values: it stops where a value is not positive.
-pub fn mask(slot: &Slot, images: Range<usize>, tape: &mut Tape, at: usize) {
-    let (values, deltas) = (&tape.values[at], &mut tape.deltas[at]);
-    for (value, delta) in slot.value_and_delta(images) {
-        let values = &values[value..value + slot.depth];
-        let deltas = &mut deltas[delta..delta + slot.depth];
-        for (delta, value) in deltas.iter_mut().zip(values) {
-            *delta = if *value <= 0.0 { 0.0 } else { *delta };
+        let weights = self.area() * self.inputs.max(self.outputs) * BLOCK;
+        let sums = self.block_len() + weights;
+        match &self.method {
+            Method::Direct(_) => sums,
+            Method::Winograd(winograd) => sums.max(winograd.scratch(input.depth, output.depth)),
         }
     }
 }

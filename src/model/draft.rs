@@ -3,7 +3,8 @@
 use super::error::RecipeError;
 use super::layer::{Layer, Padding, Width};
 use super::recipe::{NAME, Recipe, is_name};
-use super::slot::Window;
+use super::slot::{Border, Window};
+use super::winograd::Winograd;
 use crate::shape::Shape;
 
 /// A parameter tensor, and how many inputs each unit that it belongs to has.
@@ -25,7 +26,8 @@ const POOL_MAX: usize = 15;
 
 /// An operation before it is known where slots lie.
 pub enum Draft {
-    Conv { from: usize, window: Window, relu: bool },
+    Conv { from: usize, window: Window, skip: Option<usize>, relu: bool },
+    Linear { from: usize, relu: bool },
     Relu { from: usize },
     Add { skip: usize, from: usize, relu: bool },
     MaxPool { from: usize, size: usize },
@@ -36,8 +38,11 @@ impl Draft {
     /// What it reads.
     pub fn reads(&self) -> Vec<usize> {
         match *self {
-            Self::Add { skip, from, .. } => vec![from, skip],
+            Self::Add { skip, from, .. } | Self::Conv { from, skip: Some(skip), .. } => {
+                vec![from, skip]
+            }
             Self::Conv { from, .. }
+            | Self::Linear { from, .. }
             | Self::Relu { from }
             | Self::MaxPool { from, .. }
             | Self::Flatten { from } => vec![from],
@@ -50,8 +55,6 @@ pub struct Drafts {
     pub ops: Vec<Draft>,
     /// Shapes of the slots.
     pub shapes: Vec<Shape>,
-    /// Zeros that the widest convolution over a slot reads on each side.
-    pub borders: Vec<usize>,
     /// Weight, bias, weight, bias, ... in the order of the layers.
     pub parameters: Vec<Parameter>,
 }
@@ -59,11 +62,72 @@ pub struct Drafts {
 impl Drafts {
     /// The operations that `recipe` makes for images of `shape` that belong to one of `classes`.
     pub fn new(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Self, RecipeError> {
-        let made =
-            Self { ops: Vec::new(), shapes: vec![shape], borders: vec![0], parameters: Vec::new() };
+        let made = Self { ops: Vec::new(), shapes: vec![shape], parameters: Vec::new() };
         let mut builder = Builder { recipe, classes, made, skips: Vec::new() };
         builder.layers(recipe.layers(), "", "")?;
         Ok(builder.made)
+    }
+
+    /// The shapes without the pixels at the lower and right edges that never reach the logits: pooling drops what does
+    /// not fill a window, and what is only read for that need not be computed either. Exact, for every layer but the
+    /// last is read.
+    pub fn extents(&self) -> Vec<Shape> {
+        let mut extents: Vec<Shape> =
+            self.shapes.iter().map(|shape| Shape { height: 1, width: 1, ..*shape }).collect();
+        for (i, draft) in self.ops.iter().enumerate().rev() {
+            let made = extents[i + 1];
+            for from in draft.reads() {
+                let whole = self.shapes[from];
+                let side = |made: usize, whole: usize| match draft {
+                    Draft::Conv { from: read, window, .. } if from == *read => {
+                        let Window { kernel, stride, padding } = *window;
+                        whole.min(((made - 1) * stride + kernel).saturating_sub(padding).max(1))
+                    }
+                    Draft::MaxPool { size, .. } => made * size,
+                    Draft::Flatten { .. } => whole,
+                    _ => made,
+                };
+                let (height, width) =
+                    (side(made.height, whole.height), side(made.width, whole.width));
+                let extent = &mut extents[from];
+                *extent = Shape {
+                    height: extent.height.max(height),
+                    width: extent.width.max(width),
+                    ..whole
+                };
+            }
+        }
+        // Images come whole.
+        extents[0] = self.shapes[0];
+        extents
+    }
+
+    /// The zeros around every slot that convolutions read, the slots having these extents.
+    pub fn borders(&self, extents: &[Shape]) -> Vec<Border> {
+        let mut borders = vec![Border::default(); extents.len()];
+        for (i, draft) in self.ops.iter().enumerate() {
+            if let Draft::Conv { from, window, .. } = draft {
+                let padding = window.padding;
+                let border = match self.by_tiles(i) {
+                    true => Winograd::border(padding, extents[*from], extents[i + 1]),
+                    false => Border { before: padding, after: padding },
+                };
+                borders[*from] = borders[*from].or(border);
+            }
+        }
+        borders
+    }
+
+    /// Whether operation `i` is a convolution that Winograd's way is good for.
+    pub fn by_tiles(&self, i: usize) -> bool {
+        match self.ops[i] {
+            Draft::Conv { from, window, .. } => {
+                let (inputs, outputs) = (self.shapes[from].channels, self.shapes[i + 1].channels);
+                // The network's input has no whole blocks of channels.
+                from > 0 && Winograd::suits(window, inputs, outputs)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -105,10 +169,10 @@ impl Builder<'_> {
                     let problem = format!("its input is an image of {input}: flatten it first");
                     return Err(self.error(place, problem));
                 }
-                let window = Window { kernel: 1, stride: 1, padding: 0 };
-                let shape = vec![self.width(*out, place)?, input.channels];
-                self.parameters(name, place, shape)?;
-                self.conv(*out, window, place)
+                let channels = self.width(*out, place)?;
+                self.parameters(name, place, vec![channels, input.channels])?;
+                let shape = Shape { channels, height: 1, width: 1 };
+                self.push(Draft::Linear { from, relu: false }, shape, place)
             }
             Layer::Conv { name, out, kernel, stride, padding } => {
                 let window = self.window(*kernel, *stride, *padding, place)?;
@@ -143,6 +207,11 @@ impl Builder<'_> {
             }
             Layer::Flatten {} => {
                 let shape = Shape { channels: input.values(), height: 1, width: 1 };
+                if from == 0 && self.skips.is_empty() {
+                    // The input lies in that order.
+                    self.made.shapes[0] = shape;
+                    return Ok(());
+                }
                 self.push(Draft::Flatten { from }, shape, place)
             }
         }
@@ -169,16 +238,25 @@ impl Builder<'_> {
             let problem = format!("its layers turn {input} into {output}, which cannot be added");
             return Err(self.error(place, problem));
         }
-        self.push(Draft::Add { skip, from, relu: false }, output, place)
+        match self.made.ops.last_mut() {
+            Some(Draft::Conv { skip: added @ None, relu: false, .. })
+                // The network's input has no whole blocks of channels.
+                if skip > 0 && from > skip && !self.skips.contains(&from) =>
+            {
+                *added = Some(skip);
+                Ok(())
+            }
+            _ => self.push(Draft::Add { skip, from, relu: false }, output, place),
+        }
     }
 
     /// Makes a ReLU part of the operation before it, if that can be and nobody else reads what it made.
     fn fuse_relu(&mut self) -> bool {
         let current = self.current();
         match self.made.ops.last_mut() {
-            Some(Draft::Conv { relu, .. } | Draft::Add { relu, .. })
-                if !self.skips.contains(&current) =>
-            {
+            Some(
+                Draft::Conv { relu, .. } | Draft::Linear { relu, .. } | Draft::Add { relu, .. },
+            ) if !self.skips.contains(&current) => {
                 *relu = true;
                 true
             }
@@ -198,10 +276,9 @@ impl Builder<'_> {
             let problem = format!("its input {input} is smaller than its {kernel}x{kernel} kernel");
             return Err(self.error(place, problem));
         };
-        self.made.borders[from] = self.made.borders[from].max(padding);
         let channels = self.width(out, place)?;
         let shape = Shape { channels, height, width };
-        self.push(Draft::Conv { from, window, relu: false }, shape, place)
+        self.push(Draft::Conv { from, window, skip: None, relu: false }, shape, place)
     }
 
     fn window(
@@ -267,7 +344,6 @@ impl Builder<'_> {
         }
         self.made.ops.push(draft);
         self.made.shapes.push(shape);
-        self.made.borders.push(0);
         Ok(())
     }
 

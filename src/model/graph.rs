@@ -1,24 +1,61 @@
 //! A recipe compiled for one kind of input: which layer reads and writes what, and where everything lies.
 
-use super::conv::{Conv, Places, is_flat};
+use std::ops::Range;
+
+use super::conv::{Conv, Method};
+use super::direct::Direct;
 use super::draft::{Draft, Drafts, Parameter};
 use super::error::RecipeError;
+use super::linear::Linear;
 use super::pointwise::{Add, Flatten, Relu};
 use super::pool::MaxPool;
 use super::recipe::Recipe;
 use super::slot::Slot;
-use super::tape::Deposit;
+use super::tape::{Context, Deposit, Tape};
+use super::winograd::Winograd;
 use crate::flat::Layout;
 use crate::shape::Shape;
+use crate::simd::BLOCK;
 
 /// One layer at work.
 #[derive(Debug)]
 pub enum Op {
     Conv(Conv),
+    Linear(Linear),
     Relu(Relu),
     Add(Add),
     MaxPool(MaxPool),
     Flatten(Flatten),
+}
+
+impl Op {
+    fn forward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
+        match self {
+            Self::Conv(op) => op.forward(context, images, tape),
+            Self::Linear(op) => op.forward(context, images, tape),
+            Self::Relu(op) => op.forward(context, images, tape),
+            Self::Add(op) => op.forward(context, images, tape),
+            Self::MaxPool(op) => op.forward(context, images, tape),
+            Self::Flatten(op) => op.forward(context, images, tape),
+        }
+    }
+
+    fn backward(
+        &self,
+        context: &Context<'_>,
+        images: Range<usize>,
+        tape: &mut Tape,
+        partial: &mut [f32],
+    ) {
+        match self {
+            Self::Conv(op) => op.backward(context, images, tape, partial),
+            Self::Linear(op) => op.backward(context, images, tape, partial),
+            Self::Relu(op) => op.backward(context, images, tape),
+            Self::Add(op) => op.backward(context, images, tape),
+            Self::MaxPool(op) => op.backward(context, images, tape),
+            Self::Flatten(op) => op.backward(context, images, tape),
+        }
+    }
 }
 
 /// The layers as a straight line of operations: each reads slots that are complete and fills a new one.
@@ -32,6 +69,9 @@ pub struct Graph {
     pub layout: Layout,
     /// Weight, bias, weight, bias, ... in the order of the layers.
     pub parameters: Vec<Parameter>,
+    /// Values of the packed parameters, and of a partial gradient.
+    pub packed: usize,
+    pub partial: usize,
 }
 
 /// No model has more parameters: 1 GB.
@@ -40,17 +80,17 @@ const PARAMETERS_MAX: usize = 1 << 28;
 impl Graph {
     /// Compiles `recipe` for images of `shape` that belong to one of `classes`.
     pub fn new(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Self, RecipeError> {
-        let Drafts { ops: drafts, shapes, borders, parameters } =
-            Drafts::new(recipe, shape, classes)?;
+        let drafts = Drafts::new(recipe, shape, classes)?;
         let logits = Shape { channels: classes, height: 1, width: 1 };
-        let last = shapes[drafts.len()];
-        if drafts.is_empty() || last != logits {
+        let last = drafts.shapes[drafts.ops.len()];
+        if drafts.ops.is_empty() || last != logits {
             return Err(recipe.whole(format!(
                 "its last layer makes {last} where {classes} logits are wanted: end with a linear layer, \
                  out = \"classes\""
             )));
         }
-        let tensors = parameters.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
+        let tensors = drafts.parameters.iter();
+        let tensors = tensors.map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
         let layout = Layout::new(tensors).map_err(|problem| RecipeError::Layout {
             origin: recipe.origin().to_owned(),
             problem,
@@ -59,11 +99,85 @@ impl Graph {
             let found = layout.values();
             return Err(recipe.whole(format!("{found} parameters are more than {PARAMETERS_MAX}")));
         }
-        let deposits = deposits(&drafts);
-        let split = split(&drafts, &shapes);
-        let slots = slots(&drafts, &shapes, &borders, &deposits, split);
-        let ops = place(drafts, &slots, &deposits, &parameters, &layout);
-        Ok(Self { slots, ops, split, layout, parameters })
+        let deposits = deposits(&drafts.ops);
+        let extents = drafts.extents();
+        let split = split(&drafts.ops, &extents);
+        let slots = slots(&drafts, &extents, &deposits, split);
+        let mut placed = Placed { packed: 0, partial: 0, ops: Vec::new() };
+        place(&drafts, &slots, &deposits, &layout, &mut placed);
+        let Placed { packed, partial, ops } = placed;
+        let parameters = drafts.parameters;
+        Ok(Self { slots, ops, split, layout, parameters, packed, partial })
+    }
+
+    /// The convolutions and their numbers.
+    pub fn convs(&self) -> impl Iterator<Item = (usize, &Conv)> {
+        self.ops.iter().enumerate().filter_map(|(i, op)| match op {
+            Op::Conv(conv) => Some((i, conv)),
+            _ => None,
+        })
+    }
+
+    /// Multiplications of the forward pass of one image, about.
+    pub fn work(&self) -> usize {
+        let work = |op: &Op| match op {
+            Op::Conv(conv) => {
+                let Shape { height, width, .. } = self.slots[conv.to].shape;
+                height * width * conv.area() * conv.inputs * conv.outputs
+            }
+            Op::Linear(linear) => linear.inputs * linear.outputs,
+            _ => 0,
+        };
+        self.ops.iter().map(work).sum()
+    }
+
+    /// Values of scratch memory that the operations need.
+    pub fn scratch(&self) -> usize {
+        let pooled = self.slots.iter().map(|slot| slot.depth).max().unwrap_or(0);
+        self.convs().map(|(_, conv)| conv.scratch(&self.slots)).fold(pooled, usize::max)
+    }
+
+    /// Takes the images of `context` from the input to the logits.
+    pub fn forward(&self, context: &Context<'_>, count: usize, tape: &mut Tape) {
+        self.read(context, tape);
+        let (head, tail) = self.ops.split_at(self.split);
+        for image in 0..count {
+            head.iter().for_each(|op| op.forward(context, image..image + 1, tape));
+        }
+        tail.iter().for_each(|op| op.forward(context, 0..count, tape));
+    }
+
+    /// Takes the gradient of the logits back, and adds that of the parameters to `partial`.
+    pub fn backward(
+        &self,
+        context: &Context<'_>,
+        count: usize,
+        tape: &mut Tape,
+        partial: &mut [f32],
+    ) {
+        let (head, tail) = self.ops.split_at(self.split);
+        tail.iter().rev().for_each(|op| op.backward(context, 0..count, tape, partial));
+        for image in 0..count {
+            let images = image..image + 1;
+            head.iter().rev().for_each(|op| op.backward(context, images.clone(), tape, partial));
+        }
+    }
+
+    /// Puts the images where the first layer reads them, if that is not where they are.
+    fn read(&self, context: &Context<'_>, tape: &mut Tape) {
+        let slot = &self.slots[0];
+        if slot.is_canonical() {
+            return;
+        }
+        let Shape { channels, height, width } = slot.shape;
+        for (i, image) in context.images.chunks_exact(slot.shape.values()).enumerate() {
+            for (row, values) in image.chunks_exact(width).enumerate() {
+                let (channel, row) = (row / height, row % height);
+                let pixels = &mut tape.values[0][slot.value.pixel(i, row, 0) + channel..];
+                let pixels = pixels.iter_mut().step_by(channels);
+                pixels.zip(values).for_each(|(to, from)| *to = *from);
+            }
+        }
     }
 }
 
@@ -72,7 +186,7 @@ fn deposits(drafts: &[Draft]) -> Vec<Vec<Deposit>> {
     let mut trained = vec![false];
     for draft in drafts {
         let inputs = draft.reads().iter().any(|&from| trained[from]);
-        trained.push(inputs || matches!(draft, Draft::Conv { .. }));
+        trained.push(inputs || matches!(draft, Draft::Conv { .. } | Draft::Linear { .. }));
     }
     let mut stored = vec![false; trained.len()];
     let backward = drafts.iter().rev().map(|draft| {
@@ -92,63 +206,98 @@ fn deposits(drafts: &[Draft]) -> Vec<Vec<Deposit>> {
 /// The operation from which on all of them take vectors to vectors.
 fn split(drafts: &[Draft], shapes: &[Shape]) -> usize {
     let is_vectors = |(i, draft): &(usize, &Draft)| match draft {
-        Draft::Conv { from, window, .. } => is_flat(*window, shapes[*from]),
+        Draft::Linear { .. } => true,
         Draft::Relu { .. } | Draft::Add { .. } => shapes[i + 1].height * shapes[i + 1].width == 1,
-        Draft::MaxPool { .. } | Draft::Flatten { .. } => false,
+        Draft::Conv { .. } | Draft::MaxPool { .. } | Draft::Flatten { .. } => false,
     };
     drafts.len() - drafts.iter().enumerate().rev().take_while(is_vectors).count()
 }
 
 /// Lays out every slot for those that read and write it.
-fn slots(
-    drafts: &[Draft],
-    shapes: &[Shape],
-    borders: &[usize],
-    deposits: &[Vec<Deposit>],
-    split: usize,
-) -> Vec<Slot> {
-    let results = shapes.iter().zip(borders).skip(1);
-    let mut slots = vec![Slot::input(shapes[0], borders[0])];
+fn slots(drafts: &Drafts, extents: &[Shape], deposits: &[Vec<Deposit>], split: usize) -> Vec<Slot> {
+    let borders = drafts.borders(extents);
+    let results = extents.iter().zip(&borders).skip(1);
+    let mut slots = vec![Slot::input(extents[0], borders[0])];
     slots.extend(results.map(|(shape, border)| Slot::result(*shape, *border)));
-    for (i, draft) in drafts.iter().enumerate() {
-        if let Draft::Conv { from, window, .. } = draft
-            && deposits[i][0] != Deposit::Nothing
-        {
-            slots[i + 1].spread_delta(*window, shapes[*from]);
+    for (i, draft) in drafts.ops.iter().enumerate() {
+        if let Draft::Conv { from, window, .. } = draft {
+            if drafts.by_tiles(i) {
+                slots[i + 1].tile_delta();
+            } else if deposits[i][0] != Deposit::Nothing {
+                slots[i + 1].spread_delta(*window, extents[*from]);
+            }
         }
         if i >= split {
             draft.reads().into_iter().for_each(|from| slots[from].delta_each = true);
+            slots[i + 1].delta_each = true;
         }
     }
     // The loss writes the gradients of all images of a chunk at once.
-    slots[drafts.len()].delta_each = true;
-    (split..drafts.len()).for_each(|i| slots[i + 1].delta_each = true);
+    slots[drafts.ops.len()].delta_each = true;
     slots
+}
+
+/// Operations, and how much of the packed parameters and of a partial gradient belongs to them.
+struct Placed {
+    packed: usize,
+    partial: usize,
+    ops: Vec<Op>,
 }
 
 /// Turns drafts into operations that know where everything lies.
 fn place(
-    drafts: Vec<Draft>,
+    drafts: &Drafts,
     slots: &[Slot],
     deposits: &[Vec<Deposit>],
-    parameters: &[Parameter],
     layout: &Layout,
-) -> Vec<Op> {
+    placed: &mut Placed,
+) {
     let values = |parameter: &Parameter| {
         let tensor = layout.tensor(&parameter.name).expect("the layout is made of the parameters");
         tensor.values.clone()
     };
-    let mut tensors = parameters.chunks_exact(2).map(|pair| (values(&pair[0]), values(&pair[1])));
-    let (mut packed, mut turned) = (0, 0);
-    let ops = drafts.into_iter().enumerate().map(|(i, draft)| {
+    let mut tensors =
+        drafts.parameters.chunks_exact(2).map(|pair| (values(&pair[0]), values(&pair[1])));
+    let mut parameters = || tensors.next().expect("every such layer has two parameters");
+    for (i, draft) in drafts.ops.iter().enumerate() {
         let (to, deposit) = (i + 1, deposits[i][0]);
-        match draft {
-            Draft::Conv { from, window, relu } => {
-                let (weight, bias) = tensors.next().expect("every convolution has two parameters");
-                let places = Places { weight, bias, packed, turned };
-                let conv = Conv::new((from, to), window, relu, deposit, slots, places);
-                (packed, turned) = conv.ends();
+        let op = match *draft {
+            Draft::Conv { from, window, skip, relu } => {
+                let (weight, bias) = parameters();
+                let (input, output) = (&slots[from], &slots[to]);
+                let method = match drafts.by_tiles(i) {
+                    true => Method::Winograd(Winograd::new(output.shape)),
+                    false => Method::Direct(Direct::new(window.kernel, (input, output))),
+                };
+                let conv = Conv {
+                    from,
+                    to,
+                    window,
+                    skip,
+                    relu,
+                    deposit,
+                    deposit_skip: deposits[i].get(1).copied().unwrap_or(Deposit::Nothing),
+                    inputs: input.shape.channels,
+                    outputs: output.shape.channels,
+                    weight,
+                    bias,
+                    packed: placed.packed,
+                    partial: placed.partial,
+                    method,
+                };
+                placed.packed += conv.packs().map(|(_, len)| len).sum::<usize>();
+                placed.partial += conv.partial_len();
                 Op::Conv(conv)
+            }
+            Draft::Linear { from, relu } => {
+                let (weight, bias) = parameters();
+                let (inputs, outputs) = (slots[from].shape.channels, slots[to].shape.channels);
+                let partial = placed.partial;
+                let linear =
+                    Linear { from, to, relu, deposit, inputs, outputs, weight, bias, partial };
+                // The next one starts at a cache line again.
+                placed.partial += linear.partial_len().next_multiple_of(BLOCK);
+                Op::Linear(linear)
             }
             Draft::Relu { from } => Op::Relu(Relu { from, to, deposit }),
             Draft::Add { skip, from, relu } => {
@@ -157,7 +306,7 @@ fn place(
             }
             Draft::MaxPool { from, size } => Op::MaxPool(MaxPool { from, to, size, deposit }),
             Draft::Flatten { from } => Op::Flatten(Flatten { from, to, deposit }),
-        }
-    });
-    ops.collect()
+        };
+        placed.ops.push(op);
+    }
 }

@@ -7,17 +7,22 @@
 
 mod checkpoint;
 mod conv;
+mod crew;
+mod direct;
 mod draft;
 mod error;
 mod graph;
 mod layer;
+mod linear;
 mod loss;
 mod network;
+mod pieces;
 mod pointwise;
 mod pool;
 mod recipe;
 mod slot;
 mod tape;
+mod winograd;
 
 pub use checkpoint::{Checkpoint, CheckpointError, digest};
 pub use error::RecipeError;

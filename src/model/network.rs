@@ -1,38 +1,45 @@
 //! A model at work: losses, gradients and predictions for parameters that somebody else keeps.
 
-use std::ops::Range;
+use std::num::NonZeroUsize;
 
+use super::crew::Crew;
 use super::error::RecipeError;
 use super::graph::{Graph, Op};
 use super::loss::{cross_entropy, prediction};
+use super::pieces::{self, Packing, Piece, Sum};
 use super::recipe::{Init, Recipe};
-use super::tape::{Tape, put_channel};
+use super::tape::{Context, Tape};
 use crate::flat::Layout;
 use crate::rng;
 use crate::shape::Shape;
-use crate::simd::{Aligned, Kernels, LANES, Lanes, Level};
+use crate::simd::{Aligned, Kernels, Level};
 
 /// A recipe compiled for an input shape and a number of classes, with all the memory that it needs.
 ///
 /// Parameters and gradients are flat vectors in the canonical layout ([`layout`](Self::layout)). Images are those of a
 /// data set: one after the other, each channel by channel, row-major. The same inputs give the same bits on the same
-/// binary at the same [`Level`]: a batch is cut into chunks by its size alone, the gradients of the chunks are summed
-/// each by itself and then added in order, so it will not matter who computes them.
+/// binary at the same [`Level`], whatever the number of threads: a batch is cut into parts by its size alone, a part is
+/// computed by one thread, and the gradients of the parts are added in order.
 #[derive(Debug)]
 pub struct Network {
     kernels: &'static Kernels,
     graph: Graph,
     init: Init,
     classes: usize,
-    /// Parameters in kernel order.
+    /// Weights of convolutions in kernel order.
     packed: Aligned,
-    /// Weights in the order of the way back.
-    turned: Aligned,
-    /// The gradient of one chunk, in kernel order.
-    partial: Aligned,
-    /// The gradient of the chunks so far, in kernel order.
-    total: Aligned,
-    tape: Tape,
+    packings: Vec<Piece<Packing>>,
+    sums: Vec<Piece<Sum>>,
+    parts: Vec<Part>,
+    crew: Crew,
+}
+
+/// What a part of a batch came to.
+#[derive(Debug)]
+pub struct Part {
+    /// The gradient of its loss, in kernel order.
+    pub partial: Aligned,
+    tally: Tally,
 }
 
 /// What an evaluation counted.
@@ -46,21 +53,44 @@ pub struct Tally {
     pub loss_sum: f64,
 }
 
+impl Tally {
+    /// Adds what another evaluation counted.
+    pub fn add(&mut self, other: Self) {
+        self.correct += other.correct;
+        self.total += other.total;
+        self.loss_sum += other.loss_sum;
+    }
+}
+
 /// Images that go through the whole network together: their activations stay in a core's cache.
 const CHUNK_IMAGES: usize = 8;
+/// The same where there are only vectors.
+const CHUNK_VECTORS: usize = 64;
+/// Parts of a batch, at most: as many threads can be of use, and as many partial gradients are in memory.
+const PARTS_MAX: usize = 16;
 
-/// How many images of a batch of `batch` a chunk has: smaller batches still make two chunks.
-fn chunk_images(batch: usize) -> usize {
-    (batch / 2).clamp(1, CHUNK_IMAGES)
+/// Images of a part of a batch.
+fn part_images(batch: usize, chunk: usize) -> usize {
+    if batch < 2 * chunk {
+        // Small batches make two parts, but for the smallest.
+        return batch.div_ceil(2).max(chunk / 2).min(batch);
+    }
+    batch.div_ceil(PARTS_MAX).next_multiple_of(chunk)
 }
 
 impl Network {
-    /// Compiles `recipe` for images of `shape` that belong to one of `classes`, at the level of this processor.
+    /// Compiles `recipe` for images of `shape` that belong to one of `classes`, at the level of this processor, to be
+    /// computed by so many threads.
     ///
     /// # Errors
     /// If the layers do not fit the shape, or the level that is asked for cannot be had.
-    pub fn new(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Self, RecipeError> {
-        Self::at_level(recipe, shape, classes, Level::detect()?)
+    pub fn new(
+        recipe: &Recipe,
+        shape: Shape,
+        classes: usize,
+        threads: NonZeroUsize,
+    ) -> Result<Self, RecipeError> {
+        Self::at_level(recipe, shape, classes, threads, Level::detect()?)
     }
 
     /// The same at a given level.
@@ -71,25 +101,24 @@ impl Network {
         recipe: &Recipe,
         shape: Shape,
         classes: usize,
+        threads: NonZeroUsize,
         level: Level,
     ) -> Result<Self, RecipeError> {
         let kernels = Kernels::of(level)?;
         let graph = Graph::new(recipe, shape, classes)?;
-        let mut convs = graph.ops.iter().filter_map(|op| match op {
-            Op::Conv(conv) => Some(conv.ends()),
-            _ => None,
-        });
-        let (packed, turned) = convs.next_back().unwrap_or_default();
         let is_pooled = |slot: usize| slot > 0 && matches!(graph.ops[slot - 1], Op::MaxPool(_));
+        let chunk = chunk_images(&graph);
+        let scratch = graph.scratch();
+        let crew = Crew::new(threads, || Tape::new(&graph.slots, chunk, is_pooled, scratch));
         Ok(Self {
             kernels,
             init: recipe.init(),
             classes,
-            packed: Aligned::zeros(packed * LANES),
-            turned: Aligned::zeros(turned * LANES),
-            partial: Aligned::zeros(packed * LANES),
-            total: Aligned::zeros(packed * LANES),
-            tape: Tape::new(&graph.slots, CHUNK_IMAGES, is_pooled),
+            packed: Aligned::zeros(graph.packed),
+            packings: pieces::packings(&graph),
+            sums: pieces::sums(&graph),
+            parts: Vec::new(),
+            crew,
             graph,
         })
     }
@@ -104,6 +133,12 @@ impl Network {
     #[must_use]
     pub const fn level(&self) -> Level {
         self.kernels.level()
+    }
+
+    /// How many threads compute.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.crew.threads()
     }
 
     /// The parameters that a run with this seed starts from, the same on every machine.
@@ -142,23 +177,14 @@ impl Network {
         gradient: &mut [f32],
     ) -> f64 {
         assert_eq!(gradient.len(), self.graph.layout.values(), "values of the gradient");
-        self.take(parameters, images, labels);
-        self.total.fill(0.0);
-        let scale = 1.0 / labels.len() as f32;
-        let mut loss_sum = 0.0;
-        for (images, labels) in self.chunks(images, labels) {
-            self.forward(images, labels.len());
-            loss_sum += self.loss(labels, scale);
-            self.partial.fill(0.0);
-            self.backward(labels.len());
-            self.total.iter_mut().zip(&*self.partial).for_each(|(total, part)| *total += part);
-        }
-        for op in &self.graph.ops {
-            if let Op::Conv(conv) = op {
-                conv.unpack(blocks(&self.total), gradient);
-            }
-        }
-        loss_sum / labels.len() as f64
+        let tally = self.work(parameters, images, labels, true);
+        let Self { kernels, graph, parts, sums, crew, .. } = self;
+        let parts = &parts[..labels.len().div_ceil(part_images(labels.len(), chunk_images(graph)))];
+        let work = parts.len() * gradient.len();
+        crew.share_out(work, pieces::cut(sums, gradient), |(sum, out), tape| {
+            graph.sum(kernels, sum, parts, out, tape);
+        });
+        tally.loss_sum / labels.len() as f64
     }
 
     /// Predicts every image and counts.
@@ -166,118 +192,100 @@ impl Network {
     /// # Panics
     /// As [`gradient`](Self::gradient).
     pub fn evaluate(&mut self, parameters: &[f32], images: &[f32], labels: &[u8]) -> Tally {
-        self.take(parameters, images, labels);
-        let mut tally = Tally::default();
-        for (images, labels) in self.chunks(images, labels) {
-            self.forward(images, labels.len());
-            tally.loss_sum += self.loss(labels, 1.0);
-            tally.total += labels.len() as u32;
-            let right = |&(image, &label): &(usize, &u8)| {
-                prediction(self.logits(image)) == usize::from(label)
-            };
-            tally.correct += labels.iter().enumerate().filter(right).count() as u32;
+        self.work(parameters, images, labels, false)
+    }
+
+    /// Takes a batch forth and, if asked to, back; leaves the gradients with the parts.
+    fn work(&mut self, parameters: &[f32], images: &[f32], labels: &[u8], back: bool) -> Tally {
+        self.check(parameters, images, labels);
+        let Self { kernels, graph, packed, packings, parts, crew, classes, .. } = self;
+        let packing = packed.len();
+        crew.share_out(packing, pieces::cut(packings, packed), |(what, out), tape| {
+            graph.pack(kernels, what, parameters, out, tape);
+        });
+        let (image, chunk) = (graph.slots[0].shape.values(), chunk_images(graph));
+        let part = part_images(labels.len(), chunk);
+        let count = labels.len().div_ceil(part);
+        while parts.len() < count {
+            parts.push(Part { partial: Aligned::default(), tally: Tally::default() });
         }
+        let batch =
+            Batch { kernels, graph, parameters, packed, classes: *classes, size: labels.len() };
+        let tasks = parts.iter_mut().zip(images.chunks(part * image)).zip(labels.chunks(part));
+        let work = labels.len() * graph.work() * if back { 3 } else { 1 };
+        crew.share_out(work, tasks, |((part, images), labels), tape| {
+            part.tally = Tally::default();
+            if back {
+                part.clear(graph.partial);
+            }
+            for (images, labels) in images.chunks(chunk * image).zip(labels.chunks(chunk)) {
+                batch.take(images, labels, part, tape, back);
+            }
+        });
+        let mut tally = Tally::default();
+        parts[..count].iter().for_each(|part| tally.add(part.tally));
         tally
     }
 
-    /// Checks what a call is given and packs the parameters.
-    fn take(&mut self, parameters: &[f32], images: &[f32], labels: &[u8]) {
+    /// Checks what a call is given.
+    fn check(&self, parameters: &[f32], images: &[f32], labels: &[u8]) {
         let image = self.graph.slots[0].shape.values();
         assert_eq!(parameters.len(), self.graph.layout.values(), "values of the parameters");
         assert_eq!(images.len(), labels.len() * image, "values of {} images", labels.len());
         assert!(!labels.is_empty(), "a batch without images");
         let stranger = labels.iter().find(|label| usize::from(**label) >= self.classes);
         assert_eq!(stranger, None, "a label that is none of {} classes", self.classes);
-        for op in &self.graph.ops {
-            if let Op::Conv(conv) = op {
-                conv.pack(parameters, blocks_mut(&mut self.packed), blocks_mut(&mut self.turned));
-            }
+    }
+}
+
+/// Images of a chunk: they depend on the model alone.
+const fn chunk_images(graph: &Graph) -> usize {
+    if graph.split == 0 { CHUNK_VECTORS } else { CHUNK_IMAGES }
+}
+
+impl Part {
+    /// Makes the gradient 0.
+    fn clear(&mut self, values: usize) {
+        match self.partial.len() {
+            0 => self.partial = Aligned::zeros(values),
+            _ => self.partial.fill(0.0),
+        }
+    }
+}
+
+/// What is the same for all parts of a batch.
+struct Batch<'a> {
+    kernels: &'static Kernels,
+    graph: &'a Graph,
+    parameters: &'a [f32],
+    packed: &'a [f32],
+    classes: usize,
+    size: usize,
+}
+
+impl Batch<'_> {
+    /// Takes a chunk forth and, if asked to, back.
+    fn take(&self, images: &[f32], labels: &[u8], part: &mut Part, tape: &mut Tape, back: bool) {
+        let Self { kernels, graph, parameters, packed, .. } = *self;
+        let context = Context { kernels, slots: &graph.slots, parameters, packed, images };
+        graph.forward(&context, labels.len(), tape);
+        self.judge(labels, &mut part.tally, tape);
+        if back {
+            graph.backward(&context, labels.len(), tape, &mut part.partial);
         }
     }
 
-    /// A batch as chunks of images with their labels.
-    fn chunks<'a>(
-        &self,
-        images: &'a [f32],
-        labels: &'a [u8],
-    ) -> impl Iterator<Item = (&'a [f32], &'a [u8])> + use<'a> {
-        let (count, image) = (chunk_images(labels.len()), self.graph.slots[0].shape.values());
-        images.chunks(count * image).zip(labels.chunks(count))
-    }
-
-    fn forward(&mut self, images: &[f32], count: usize) {
-        let (slots, tape) = (&self.graph.slots, &mut self.tape);
-        let (input, Shape { channels, height, width }) = (&slots[0], slots[0].shape);
-        for (i, image) in images.chunks_exact(channels * height * width).enumerate() {
-            for (row, values) in image.chunks_exact(width).enumerate() {
-                let (channel, row) = (row / height, row % height);
-                let at = input.value.row(i, row) + channel;
-                put_channel(values, &mut tape.values[0][at..], input.depth);
-            }
-        }
-        let (head, tail) = self.graph.ops.split_at(self.graph.split);
-        let packed = blocks(&self.packed);
-        let mut run = |ops: &[Op], images: Range<usize>| {
-            for op in ops {
-                match op {
-                    Op::Conv(op) => op.forward(self.kernels, slots, packed, images.clone(), tape),
-                    Op::Relu(op) => op.forward(slots, images.clone(), tape),
-                    Op::Add(op) => op.forward(slots, images.clone(), tape),
-                    Op::MaxPool(op) => op.forward(slots, images.clone(), tape),
-                    Op::Flatten(op) => op.forward(slots, images.clone(), tape),
-                }
-            }
-        };
-        (0..count).for_each(|image| run(head, image..image + 1));
-        run(tail, 0..count);
-    }
-
-    fn backward(&mut self, count: usize) {
-        let (slots, tape) = (&self.graph.slots, &mut self.tape);
-        let (head, tail) = self.graph.ops.split_at(self.graph.split);
-        let (turned, partial) = (blocks(&self.turned), blocks_mut(&mut self.partial));
-        let mut run = |ops: &[Op], images: Range<usize>| {
-            for op in ops.iter().rev() {
-                let images = images.clone();
-                match op {
-                    Op::Conv(op) => {
-                        op.backward(self.kernels, slots, turned, images, tape, partial);
-                    }
-                    Op::Relu(op) => op.backward(slots, images, tape),
-                    Op::Add(op) => op.backward(slots, images, tape),
-                    Op::MaxPool(op) => op.backward(slots, images, tape),
-                    Op::Flatten(op) => op.backward(slots, images, tape),
-                }
-            }
-        };
-        run(tail, 0..count);
-        (0..count).for_each(|image| run(head, image..image + 1));
-    }
-
-    /// The sum of the losses of a chunk; leaves its gradient, times `scale`, at the logits.
-    fn loss(&mut self, labels: &[u8], scale: f32) -> f64 {
-        let at = self.graph.ops.len();
-        let (slot, classes) = (&self.graph.slots[at], self.classes);
-        let (logits, deltas) = (&self.tape.values[at], &mut self.tape.deltas[at]);
-        let losses = labels.iter().enumerate().map(|(image, &label)| {
-            let logits = &logits[image * slot.value.size + slot.value.offset..][..classes];
-            let delta = &mut deltas[image * slot.delta.size + slot.delta.offset..][..classes];
-            cross_entropy(logits, label, scale, delta)
-        });
-        losses.sum()
-    }
-
-    fn logits(&self, image: usize) -> &[f32] {
+    /// Counts what the logits of a chunk are worth; leaves the gradient of the batch's mean loss with them.
+    fn judge(&self, labels: &[u8], tally: &mut Tally, tape: &mut Tape) {
         let at = self.graph.ops.len();
         let slot = &self.graph.slots[at];
-        &self.tape.values[at][image * slot.value.size + slot.value.offset..][..self.classes]
+        let scale = 1.0 / self.size as f32;
+        for (image, &label) in labels.iter().enumerate() {
+            let logits = &tape.values[at][slot.value.pixel(image, 0, 0)..][..self.classes];
+            let delta = &mut tape.deltas[at][slot.delta_pixel(image, 0, 0)..][..self.classes];
+            tally.loss_sum += cross_entropy(logits, label, scale, delta);
+            tally.correct += u32::from(prediction(logits) == usize::from(label));
+            tally.total += 1;
+        }
     }
-}
-
-fn blocks(values: &[f32]) -> &[Lanes] {
-    values.as_chunks().0
-}
-
-fn blocks_mut(values: &mut [f32]) -> &mut [Lanes] {
-    values.as_chunks_mut().0
 }

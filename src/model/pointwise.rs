@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use super::conv::mask;
-use super::slot::Slot;
-use super::tape::{Deposit, Tape, pair, take_channel};
+use super::slot::{Slot, stretches};
+use super::tape::{Context, Deposit, Forth, Tape, pair};
 use crate::shape::Shape;
 
 /// A ReLU that could not be made a part of the layer before it.
@@ -16,26 +15,25 @@ pub struct Relu {
 }
 
 impl Relu {
-    pub fn forward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
-        let (input, output) = (&slots[self.from], &slots[self.to]);
-        let (from, to) = pair(&mut tape.values, self.from, self.to);
+    pub fn forward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
+        let (input, output) = (&context.slots[self.from], &context.slots[self.to]);
+        let Forth { from, to, .. } = tape.forth(context, (self.from, None), self.to);
         for image in images {
-            let pixels = input.value.pixels(input.shape, image);
-            for (from_at, to_at) in pixels.zip(output.value.pixels(output.shape, image)) {
-                let from = from[from_at..from_at + input.depth].iter();
+            for (row, col) in output.shape.pixels() {
+                let from = &from[input.value.pixel(image, row, col)..][..input.shape.channels];
+                let to = &mut to[output.value.pixel(image, row, col)..];
                 // Not `max`: a NaN must come through.
-                let positive = from.map(|x| if *x < 0.0 { 0.0 } else { *x });
-                Deposit::Store.put(&mut to[to_at..], positive);
+                to.iter_mut().zip(from).for_each(|(to, x)| *to = if *x < 0.0 { 0.0 } else { *x });
             }
         }
     }
 
-    pub fn backward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
+    pub fn backward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
         if self.deposit == Deposit::Nothing {
             return;
         }
-        mask(&slots[self.to], images.clone(), tape, self.to);
-        hand_on(slots, (self.from, self.to), self.deposit, images, tape);
+        gate(context, images.clone(), tape, self.to);
+        hand_on(context, (self.from, self.to), self.deposit, images, tape);
     }
 }
 
@@ -51,51 +49,77 @@ pub struct Add {
 }
 
 impl Add {
-    pub fn forward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
-        let [skip, from, to] = [self.skip, self.from, self.to].map(|slot| &slots[slot]);
-        let (before, after) = tape.values.split_at_mut(self.to);
-        let (skips, froms, tos) = (&before[self.skip], &before[self.from], &mut after[0]);
+    pub fn forward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
+        let [skip, from, to] = [self.skip, self.from, self.to].map(|slot| &context.slots[slot]);
+        let Forth { from: froms, skip: skips, to: tos, .. } =
+            tape.forth(context, (self.from, Some(self.skip)), self.to);
+        let skips = skips.expect("an addition has two inputs");
         for image in images {
-            let inputs =
-                skip.value.pixels(skip.shape, image).zip(from.value.pixels(from.shape, image));
-            for ((skip_at, from_at), to_at) in inputs.zip(to.value.pixels(to.shape, image)) {
-                let tos = &mut tos[to_at..to_at + to.depth];
-                let skips = &skips[skip_at..skip_at + skip.depth];
-                let sums = skips.iter().zip(&froms[from_at..]).map(|(a, b)| a + b);
-                Deposit::Store.put(tos, sums);
-                if self.relu {
-                    tos.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x });
+            for (row, col) in to.shape.pixels() {
+                let tos = &mut tos[to.value.pixel(image, row, col)..][..to.shape.channels];
+                let skips = &skips[skip.value.pixel(image, row, col)..];
+                let froms = &froms[from.value.pixel(image, row, col)..];
+                for ((to, skip), from) in tos.iter_mut().zip(skips).zip(froms) {
+                    let sum = skip + from;
+                    *to = if self.relu && sum < 0.0 { 0.0 } else { sum };
                 }
             }
         }
     }
 
-    pub fn backward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
+    pub fn backward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
         if self.relu {
-            mask(&slots[self.to], images.clone(), tape, self.to);
+            gate(context, images.clone(), tape, self.to);
         }
-        hand_on(slots, (self.from, self.to), self.deposit_from, images.clone(), tape);
-        hand_on(slots, (self.skip, self.to), self.deposit_skip, images, tape);
+        hand_on(context, (self.from, self.to), self.deposit_from, images.clone(), tape);
+        hand_on(context, (self.skip, self.to), self.deposit_skip, images, tape);
+    }
+}
+
+/// Takes a slot's gradient back through the ReLU that made its values: it stops where a value is not positive.
+pub fn gate(context: &Context<'_>, images: Range<usize>, tape: &mut Tape, at: usize) {
+    let slot = &context.slots[at];
+    let (values, deltas) = (&tape.values[at], &mut tape.deltas[at]);
+    for image in images {
+        let (len, starts) = stretches(slot.shape, slot.depth, [&slot.value, &slot.delta]);
+        for (row, col) in starts {
+            let values = &values[slot.value.pixel(image, row, col)..][..len];
+            context.kernels.gate(&mut deltas[slot.delta_pixel(image, row, col)..][..len], values);
+        }
     }
 }
 
 /// Gives slot `from` the gradient of slot `to`, unchanged.
-fn hand_on(
-    slots: &[Slot],
+pub fn hand_on(
+    context: &Context<'_>,
     (from, to): (usize, usize),
     deposit: Deposit,
     images: Range<usize>,
     tape: &mut Tape,
 ) {
-    let (input, output) = (&slots[from], &slots[to]);
+    if deposit == Deposit::Nothing {
+        return;
+    }
+    let (input, output) = (&context.slots[from], &context.slots[to]);
     let (targets, sources) = pair(&mut tape.deltas, from, to);
     for image in images {
-        let target_pixels = input.delta.pixels(input.shape, input.delta_image(image));
-        let source_pixels = output.delta.pixels(output.shape, output.delta_image(image));
-        for (target_at, source_at) in target_pixels.zip(source_pixels) {
-            let source = sources[source_at..source_at + output.depth].iter().copied();
-            deposit.put(&mut targets[target_at..], source);
+        if deposit == Deposit::Store && input.shape != output.shape {
+            clear(input, image, targets);
         }
+        let (len, starts) = stretches(output.shape, output.depth, [&input.delta, &output.delta]);
+        for (row, col) in starts {
+            let target = &mut targets[input.delta_pixel(image, row, col)..][..len];
+            let source = &sources[output.delta_pixel(image, row, col)..][..len];
+            deposit.put(context.kernels, target, source);
+        }
+    }
+}
+
+/// Sets the gradient of an image to 0.
+pub fn clear(slot: &Slot, image: usize, deltas: &mut [f32]) {
+    let (len, starts) = stretches(slot.shape, slot.depth, [&slot.delta, &slot.delta]);
+    for (row, col) in starts {
+        deltas[slot.delta_pixel(image, row, col)..][..len].fill(0.0);
     }
 }
 
@@ -108,33 +132,35 @@ pub struct Flatten {
 }
 
 impl Flatten {
-    pub fn forward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
-        let (input, output) = (&slots[self.from], &slots[self.to]);
-        let (from, to) = pair(&mut tape.values, self.from, self.to);
-        let Shape { height, width, .. } = input.shape;
+    pub fn forward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
+        let (input, output) = (&context.slots[self.from], &context.slots[self.to]);
+        let Forth { from, to, .. } = tape.forth(context, (self.from, None), self.to);
+        let Shape { channels, height, width } = input.shape;
         for image in images {
-            let vector = output.value.row(image, 0);
-            let vector = &mut to[vector..vector + input.shape.values()];
-            for (row, values) in vector.chunks_exact_mut(width).enumerate() {
-                let (channel, row) = (row / height, row % height);
-                take_channel(&from[input.value.row(image, row) + channel..], input.depth, values);
+            let vector = &mut to[output.value.pixel(image, 0, 0)..][..input.shape.values()];
+            for (place, (row, col)) in input.shape.pixels().enumerate() {
+                let pixel = &from[input.value.pixel(image, row, col)..][..channels];
+                let vector = vector[place..].iter_mut().step_by(height * width);
+                vector.zip(pixel).for_each(|(to, from)| *to = *from);
             }
         }
     }
 
-    pub fn backward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
+    pub fn backward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
         if self.deposit == Deposit::Nothing {
             return;
         }
-        let (input, output) = (&slots[self.from], &slots[self.to]);
+        let (input, output) = (&context.slots[self.from], &context.slots[self.to]);
         let (targets, sources) = pair(&mut tape.deltas, self.from, self.to);
-        let area = input.shape.height * input.shape.width;
+        let Shape { channels, height, width } = input.shape;
         for image in images {
-            let source = output.delta_image(image) * output.delta.size + output.delta.offset;
-            let pixels = input.delta.pixels(input.shape, input.delta_image(image));
-            for (pixel, at) in pixels.enumerate() {
-                let vector = sources[source + pixel..].iter().step_by(area).copied();
-                self.deposit.put(&mut targets[at..at + input.shape.channels], vector);
+            let vector = &sources[output.delta_pixel(image, 0, 0)..][..input.shape.values()];
+            for (place, (row, col)) in input.shape.pixels().enumerate() {
+                let target = &mut targets[input.delta_pixel(image, row, col)..][..channels];
+                let vector = vector[place..].iter().step_by(height * width);
+                for (target, delta) in target.iter_mut().zip(vector) {
+                    *target = if self.deposit == Deposit::Add { *target + delta } else { *delta };
+                }
             }
         }
     }

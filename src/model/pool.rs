@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::slot::Slot;
-use super::tape::{Deposit, Tape, pair};
+use super::pointwise::clear;
+use super::tape::{Context, Deposit, Forth, Tape, pair};
 
 /// The maximum of each `size` x `size` window; of equal values the first in reading order.
 #[derive(Debug)]
@@ -15,69 +15,60 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
-    pub fn forward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
-        let (input, output) = (&slots[self.from], &slots[self.to]);
-        let (from, to) = pair(&mut tape.values, self.from, self.to);
-        let winners = &mut tape.winners[self.to];
+    /// The places of a window: number, row and column.
+    fn places(&self) -> impl Iterator<Item = (u8, usize, usize)> + use<> {
+        let size = self.size;
+        (0..size * size).map(move |place| (place as u8, place / size, place % size))
+    }
+
+    pub fn forward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
+        let (input, output) = (&context.slots[self.from], &context.slots[self.to]);
+        let mut winners = std::mem::take(&mut tape.winners[self.to]);
+        let Forth { from, to, .. } = tape.forth(context, (self.from, None), self.to);
+        let depth = input.depth;
         for image in images {
-            let first = image * input.value.size + input.value.offset;
-            for (pixel, at) in output.value.pixels(output.shape, image).enumerate() {
-                let (row, col) = (pixel / output.shape.width, pixel % output.shape.width);
-                let maxima = &mut to[at..at + input.depth];
-                let winners = &mut winners[at..at + input.depth];
-                for place in 0..self.size * self.size {
-                    let row = row * self.size + place / self.size;
-                    let col = col * self.size + place % self.size;
-                    let at = first + row * input.value.strides.row + col * input.value.strides.col;
-                    challenge(place as u8, &from[at..at + input.depth], maxima, winners);
+            for (row, col) in output.shape.pixels() {
+                let at = output.value.pixel(image, row, col);
+                let (maxima, winners) = (&mut to[at..at + depth], &mut winners[at..at + depth]);
+                for (place, i, j) in self.places() {
+                    let (row, col) = (row * self.size + i, col * self.size + j);
+                    let values = &from[input.value.pixel(image, row, col)..][..depth];
+                    context.kernels.challenge(place, values, maxima, winners);
                 }
             }
         }
+        tape.winners[self.to] = winners;
     }
 
-    pub fn backward(&self, slots: &[Slot], images: Range<usize>, tape: &mut Tape) {
+    pub fn backward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
         if self.deposit == Deposit::Nothing {
             return;
         }
-        let (input, output) = (&slots[self.from], &slots[self.to]);
+        let (input, output) = (&context.slots[self.from], &context.slots[self.to]);
         let (targets, sources) = pair(&mut tape.deltas, self.from, self.to);
+        let (winners, won) = (&tape.winners[self.to], &mut tape.scratch[..output.depth]);
+        let covered =
+            [(output.shape.height, input.shape.height), (output.shape.width, input.shape.width)]
+                .iter()
+                .all(|(pooled, whole)| pooled * self.size == *whole);
         for image in images {
-            let source = output.delta_image(image) * output.delta.size + output.delta.offset;
-            let winner = image * output.value.size + output.value.offset;
-            let pixels = input.delta.pixels(input.shape, input.delta_image(image));
-            for (pixel, at) in pixels.enumerate() {
-                let (row, col) = (pixel / input.shape.width, pixel % input.shape.width);
-                let place = (row % self.size * self.size + col % self.size) as u8;
-                let (row, col) = (row / self.size, col / self.size);
-                let target = &mut targets[at..at + input.depth];
-                if row >= output.shape.height || col >= output.shape.width {
-                    self.deposit.put(target, std::iter::repeat(0.0));
-                    continue;
+            if self.deposit == Deposit::Store && !covered {
+                clear(input, image, targets);
+            }
+            for (row, col) in output.shape.pixels() {
+                let winners = &winners[output.value.pixel(image, row, col)..][..output.depth];
+                let source = &sources[output.delta_pixel(image, row, col)..][..output.depth];
+                for (place, i, j) in self.places() {
+                    let (row, col) = (row * self.size + i, col * self.size + j);
+                    let target = &mut targets[input.delta_pixel(image, row, col)..][..output.depth];
+                    if self.deposit == Deposit::Store {
+                        context.kernels.award(place, source, winners, target);
+                    } else {
+                        context.kernels.award(place, source, winners, won);
+                        context.kernels.add(target, won);
+                    }
                 }
-                let source =
-                    source + row * output.delta.strides.row + col * output.delta.strides.col;
-                let winner =
-                    winner + row * output.value.strides.row + col * output.value.strides.col;
-                let pairs = sources[source..source + output.depth]
-                    .iter()
-                    .zip(&tape.winners[self.to][winner..winner + output.depth]);
-                let won = pairs.map(|(delta, winner)| if *winner == place { *delta } else { 0.0 });
-                self.deposit.put(target, won);
             }
         }
-    }
-}
-
-/// Lets the values at `place` of a window take the lead; the first place has it for a start, and a NaN always takes it.
-fn challenge(place: u8, values: &[f32], maxima: &mut [f32], winners: &mut [u8]) {
-    if place == 0 {
-        maxima.copy_from_slice(values);
-        winners.fill(0);
-        return;
-    }
-    for ((maximum, winner), value) in maxima.iter_mut().zip(winners).zip(values) {
-        let wins = *value > *maximum || value.is_nan();
-        *winner = if wins { place } else { *winner };
-        *maximum = if wins { *value } else { *maximum };
     }
 }

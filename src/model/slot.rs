@@ -1,9 +1,7 @@
 //! Where the activations between two layers lie, and their gradients.
 
-use std::ops::Range;
-
 use crate::shape::Shape;
-use crate::simd::{LANES, Strides};
+use crate::simd::{BLOCK, Strides};
 
 /// Images in memory, one after the other: channel `c` of pixel `(row, col)` of image `i` lies at
 /// `i * size + offset + row * strides.row + col * strides.col + c`. What lies around the pixels is always 0.
@@ -17,29 +15,37 @@ pub struct Plane {
     pub strides: Strides,
 }
 
+/// Zero pixels around an image.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Border {
+    /// Above and to the left.
+    pub before: usize,
+    /// Below and to the right.
+    pub after: usize,
+}
+
+impl Border {
+    /// What holds both.
+    pub fn or(self, other: Self) -> Self {
+        Self { before: self.before.max(other.before), after: self.after.max(other.after) }
+    }
+}
+
 impl Plane {
-    /// `height` x `width` pixels of `depth` values, with `border` zero pixels on each side.
-    fn bordered(shape: Shape, depth: usize, border: usize) -> Self {
-        let row = (shape.width + 2 * border) * depth;
+    /// `height` x `width` pixels of `depth` values.
+    const fn bordered(shape: Shape, depth: usize, border: Border) -> Self {
+        let around = border.before + border.after;
+        let row = (shape.width + around) * depth;
         Self {
-            size: (shape.height + 2 * border) * row,
-            offset: border * (row + depth),
+            size: (shape.height + around) * row,
+            offset: border.before * (row + depth),
             strides: Strides { row, col: depth },
         }
     }
 
-    /// Where the first pixel of a row of image `image` starts.
-    pub const fn row(&self, image: usize, row: usize) -> usize {
-        image * self.size + self.offset + row * self.strides.row
-    }
-
-    /// Where the pixels of image `image` start, in reading order.
-    pub fn pixels(&self, shape: Shape, image: usize) -> impl Iterator<Item = usize> + use<> {
-        let plane = *self;
-        (0..shape.height).flat_map(move |row| {
-            let start = plane.row(image, row);
-            (0..shape.width).map(move |col| start + col * plane.strides.col)
-        })
+    /// Where a pixel of an image starts.
+    pub const fn pixel(&self, image: usize, row: usize, col: usize) -> usize {
+        image * self.size + self.offset + row * self.strides.row + col * self.strides.col
     }
 }
 
@@ -57,7 +63,7 @@ pub struct Window {
 /// The result of one layer (or the input of the first) for all images of a chunk.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    /// Channels and pixels; a vector has 1 x 1 pixels.
+    /// Channels, and the pixels that are of any consequence for the logits; a vector has 1 x 1 pixels.
     pub shape: Shape,
     /// Values of a pixel in memory: the channels, then zeros up to a whole number of blocks.
     pub depth: usize,
@@ -73,17 +79,17 @@ pub struct Slot {
 
 impl Slot {
     /// The network's input: its pixels are not padded, for no kernel writes them.
-    pub fn input(shape: Shape, border: usize) -> Self {
+    pub const fn input(shape: Shape, border: Border) -> Self {
         Self::new(shape, shape.channels, border)
     }
 
     /// A layer's result.
-    pub fn result(shape: Shape, border: usize) -> Self {
-        Self::new(shape, shape.channels.next_multiple_of(LANES), border)
+    pub const fn result(shape: Shape, border: Border) -> Self {
+        Self::new(shape, shape.channels.next_multiple_of(BLOCK), border)
     }
 
-    fn new(shape: Shape, depth: usize, border: usize) -> Self {
-        let delta = Plane::bordered(shape, depth, 0);
+    const fn new(shape: Shape, depth: usize, border: Border) -> Self {
+        let delta = Plane::bordered(shape, depth, Border { before: 0, after: 0 });
         Self {
             shape,
             depth,
@@ -96,7 +102,7 @@ impl Slot {
 
     /// Lays the gradient out for the convolution `window` over an `input` that made this slot: the gradient of its
     /// input is a convolution at stride 1 over this one, with `stride - 1` zeros between pixels and a border around.
-    pub fn spread_delta(&mut self, window: Window, input: Shape) {
+    pub const fn spread_delta(&mut self, window: Window, input: Shape) {
         let row = (input.width + window.kernel - 1) * self.depth;
         let border = window.kernel - 1 - window.padding;
         self.delta_raw = Strides { row, col: self.depth };
@@ -107,19 +113,40 @@ impl Slot {
         };
     }
 
+    /// Lays the gradient out for tiles of 2x2 pixels: odd sides get a pixel more.
+    pub const fn tile_delta(&mut self) {
+        self.delta = Plane::bordered(self.shape, self.depth, Border { before: 0, after: 1 });
+        self.delta_raw = self.delta.strides;
+    }
+
+    /// Whether images lie in memory as a data set has them.
+    pub const fn is_canonical(&self) -> bool {
+        self.value.size == self.shape.values()
+            && (self.shape.channels == 1 || self.shape.height * self.shape.width == 1)
+    }
+
     /// The place of image `image`'s gradient.
     pub const fn delta_image(&self, image: usize) -> usize {
         if self.delta_each { image } else { 0 }
     }
 
-    /// Pairs the pixels of value and gradient of `images`: where each pixel starts in the one and in the other.
-    pub fn value_and_delta(
-        &self,
-        images: Range<usize>,
-    ) -> impl Iterator<Item = (usize, usize)> + '_ {
-        images.flat_map(|image| {
-            let deltas = self.delta.pixels(self.shape, self.delta_image(image));
-            self.value.pixels(self.shape, image).zip(deltas)
-        })
+    /// Where a pixel of an image's gradient starts.
+    pub const fn delta_pixel(&self, image: usize, row: usize, col: usize) -> usize {
+        self.delta.pixel(self.delta_image(image), row, col)
     }
+}
+
+/// The stretches of an image of `shape` that have no gap in any of the `planes`: their length, and the row and column
+/// at which each starts.
+pub fn stretches(
+    shape: Shape,
+    depth: usize,
+    planes: [&Plane; 2],
+) -> (usize, impl Iterator<Item = (usize, usize)> + use<>) {
+    let dense = planes.iter().all(|plane| plane.strides.col == depth);
+    let Shape { height, width, .. } = shape;
+    let step = if dense { width } else { 1 };
+    let starts =
+        (0..height).flat_map(move |row| (0..width).step_by(step).map(move |col| (row, col)));
+    (step * depth, starts)
 }

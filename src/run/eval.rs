@@ -1,5 +1,6 @@
 //! `mlt-lite eval`: the accuracy of a saved model.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,7 +45,8 @@ pub fn eval(typed: &cli::Eval, console: &mut Console<'_>) -> Result<Exit, Failur
         None => known("dataset")?.parse()?,
     };
     let dataset = Arc::new(Dataset::load(&spec, Some(&typed.data_dir))?);
-    let network = Network::new(&recipe, dataset.info.shape, dataset.info.classes)?;
+    let network =
+        Network::new(&recipe, dataset.info.shape, dataset.info.classes, NonZeroUsize::MIN)?;
     let Checkpoint { parameters, .. } = Checkpoint::load(path, network.layout())?;
     let sampler = Sampler::new(&dataset.train.labels, Shards::Iid, 1, 0)?;
     let mut trainer = Trainer::new(network, dataset, sampler, Augment::None, 0);

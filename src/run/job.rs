@@ -1,6 +1,7 @@
 //! What a server has to do: from a checked plan to its configuration, from its last state to files and a summary.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +54,7 @@ impl Job {
             (Load::Training(training), Some(recipe)) => {
                 let data = dataset::info(&training.dataset.parse()?, Some(&plan.data_dir))?;
                 enough(training, data.train_len, plan.workers)?;
-                let network = Network::new(recipe, data.shape, data.classes)?;
+                let network = Network::new(recipe, data.shape, data.classes, NonZeroUsize::MIN)?;
                 let size = DataSize { train: data.train_len as u64, test: data.test_len as u32 };
                 (network.layout().clone(), network.init(plan.seed), size)
             }

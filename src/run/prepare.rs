@@ -1,5 +1,6 @@
 //! From a server's brief to a worker that can compute.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,8 +69,8 @@ pub(super) fn prepared(brief: &Brief, library: &Library) -> Result<Prepared, Ref
     let dataset = library.take(&dataset.parse().map_err(refused)?);
     let dataset =
         dataset.map_err(|error| Refusal { code: ByeCode::Data, why: error.to_string() })?;
-    let network =
-        Network::new(recipe, dataset.info.shape, dataset.info.classes).map_err(refused)?;
+    let network = Network::new(recipe, dataset.info.shape, dataset.info.classes, NonZeroUsize::MIN)
+        .map_err(refused)?;
     let shards = shards.parse().map_err(refused)?;
     let sampler = Sampler::new(&dataset.train.labels, shards, plan.workers, plan.seed);
     let augment = augment.parse().map_err(refused)?;

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 const ALIGNMENT_BYTES: usize = 64;
 
 /// A fixed number of f32 that start at a cache line: no vector load of a kernel straddles two.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Aligned {
     memory: Vec<f32>,
     start: usize,

@@ -1,15 +1,67 @@
-//! The kernels for AVX2: the plain loops of [`super::conv`], compiled for it.
+//! Registers of AVX2 with fused multiply-add.
+#![allow(unsafe_code)]
 
-use super::conv::{self, Convolution, Lanes, Sums, WeightGradient};
+use std::arch::x86_64::{
+    __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps, _mm256_add_ps,
+    _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
+    _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm256_sub_ps,
+};
 
-/// See [`conv::sum`].
-#[target_feature(enable = "avx2,fma")]
-pub fn sum<const P: usize>(conv: &Convolution<'_>, input: &[f32], result: &mut Sums) {
-    conv::sum::<P, true>(conv, input, result);
-}
+use super::vector::Vector;
 
-/// See [`conv::add_rows`].
-#[target_feature(enable = "avx2,fma")]
-pub fn add_rows<const R: usize>(band: &WeightGradient<'_>, at: usize, weights: &mut [Lanes]) {
-    conv::add_rows::<R, true>(band, at, weights);
+// SAFETY: every function is a few instructions of AVX2 and FMA, which the caller vouches for, as it does for pointers;
+// loads and stores are the unaligned ones.
+#[allow(clippy::undocumented_unsafe_blocks)]
+unsafe impl Vector for __m256 {
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        unsafe { _mm256_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+        unsafe { _mm256_fmadd_ps(self, factor, term) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        unsafe { _mm256_add_ps(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        unsafe { _mm256_sub_ps(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        unsafe { _mm256_mul_ps(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // Of a NaN and a number the instruction returns its second operand.
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), self) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
 }

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Level {
     /// What every processor of the target has.
     Scalar,
+    /// NEON, which every 64-bit ARM processor has.
+    Neon,
     /// AVX2 with fused multiply-add.
     Avx2,
     /// AVX-512 (F, BW, DQ, VL).
@@ -20,7 +22,7 @@ const VARIABLE: &str = "MLT_LITE_SIMD";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LevelError {
     /// No level has that name.
-    #[error("MLT_LITE_SIMD={0}: no such level; known are scalar, avx2 and avx512")]
+    #[error("MLT_LITE_SIMD={0}: no such level; known are scalar, neon, avx2 and avx512")]
     Unknown(String),
     /// This processor has not got it.
     #[error("MLT_LITE_SIMD={asked}: this processor only has {}", list(.available))]
@@ -38,7 +40,7 @@ fn list(levels: &[Level]) -> String {
 
 impl Level {
     /// All levels, slowest first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// The fastest level of this processor, or the one that `MLT_LITE_SIMD` forces.
     ///
@@ -70,6 +72,7 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         match self {
             Self::Scalar => true,
+            Self::Neon => false,
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             Self::Avx512 => {
                 Self::Avx2.is_available()
@@ -79,7 +82,13 @@ impl Level {
                     && is_x86_feature_detected!("avx512vl")
             }
         }
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        match self {
+            Self::Scalar => true,
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            Self::Avx2 | Self::Avx512 => false,
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         matches!(self, Self::Scalar)
     }
 }
@@ -88,6 +97,7 @@ impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Scalar => "scalar",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         })
@@ -134,7 +144,7 @@ mod tests {
     #[test]
     fn refusals_say_what_there_is() {
         let unknown = Level::choose(Some("mmx")).unwrap_err();
-        insta::assert_snapshot!(unknown, @"MLT_LITE_SIMD=mmx: no such level; known are scalar, avx2 and avx512");
+        insta::assert_snapshot!(unknown, @"MLT_LITE_SIMD=mmx: no such level; known are scalar, neon, avx2 and avx512");
         let unavailable = LevelError::Unavailable {
             asked: Level::Avx512,
             available: vec![Level::Scalar, Level::Avx2],

@@ -1,21 +1,35 @@
 //! The arithmetic that decides how fast training is, once for every kind of processor.
 //!
-//! A kernel is written as a plain loop that the compiler turns into vector instructions (`conv`), the oracle of all
-//! others; `avx512` has it by hand. `table` holds the kernels of each [`Level`]. No other module has `unsafe`.
+//! Kernels (`product`, `dot`, `winograd`, `pointwise`) are written once over a register ([`vector::Vector`]); `table`
+//! compiles them for each [`Level`] and holds the results as [`Kernels`]. The level without special instructions
+//! (`plain`) is the oracle of the others. No other module has `unsafe`.
 
 mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod conv;
+mod dot;
 mod level;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod plain;
+mod pointwise;
+mod product;
 mod table;
+mod vector;
+mod winograd;
 
 pub use aligned::Aligned;
-pub use conv::{Convolution, Grid, LANES, Lanes, Start, Strides, WeightGradient};
+pub use dot::Dot;
 pub use level::{Level, LevelError, features};
+pub use product::{Factor, Product, Skip, Start};
 pub use table::Kernels;
+pub use winograd::{Finish, PLACES, Spread, Strides, TileRow};
+
+/// Channels come in blocks of so many: two registers of AVX-512, four of AVX2, eight of NEON. Packed weights mean the
+/// same at every level.
+pub const BLOCK: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,30 @@
 //! The kernels of each level, behind plain function pointers.
 #![allow(unsafe_code)]
 
-use super::conv::{self, Convolution, Lanes, RowTile, Tile, WeightGradient};
+use super::dot::{self, DOT_COLS, Dot, DotTile};
 use super::level::{Level, LevelError};
+use super::plain::Plain;
+use super::pointwise;
+use super::product::{self, Product, Tiles};
+use super::winograd::{self, Finish, PLACES, Spread, TileRow};
 
-/// The kernels of one level. There is no other way to one than [`Kernels::of`], which asks the processor first.
+/// The kernels of one level. There is no other way to one than [`Kernels::of`], which asks the processor first: that,
+/// and the checks below, is all that a call of an `unsafe fn` in here needs.
 #[derive(Debug)]
 pub struct Kernels {
     level: Level,
-    tiles: &'static [Tile],
-    row_tiles: &'static [RowTile],
+    products: &'static [Tiles],
+    dots: &'static [[DotTile; DOT_COLS]],
+    input: unsafe fn(&TileRow, &[f32], &mut [f32]),
+    output: unsafe fn(&TileRow, &[f32], &Finish<'_>, &mut [f32]),
+    delta: unsafe fn(&TileRow, &[f32], &mut [f32], &mut [f32]),
+    spread: unsafe fn(&TileRow, &[f32], &Spread, &mut [f32]),
+    weights: unsafe fn(usize, &[f32], &mut [f32]),
+    taps: unsafe fn(usize, &[f32], &mut [f32]),
+    gate: unsafe fn(&mut [f32], &[f32]),
+    add: unsafe fn(&mut [f32], &[f32]),
+    challenge: unsafe fn(u8, &[f32], &mut [f32], &mut [u8]),
+    award: unsafe fn(u8, &[f32], &[u8], &mut [f32]),
 }
 
 impl Kernels {
@@ -27,6 +42,8 @@ impl Kernels {
             Level::Avx512 => &AVX512,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => &AVX2,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => &NEON,
             _ => &SCALAR,
         })
     }
@@ -37,58 +54,275 @@ impl Kernels {
         self.level
     }
 
-    /// Writes one block of output channels; see [`Convolution`].
-    pub fn convolve(&self, convolution: &Convolution<'_>, output: &mut [f32]) {
-        conv::convolve(convolution, self.tiles, output);
+    /// Computes a [`Product`].
+    pub fn product(&self, product: &Product<'_>, out: &mut [f32]) {
+        product.run(self.products, out);
     }
 
-    /// Adds one block of a weight gradient to `weights` and `bias`; see [`WeightGradient`].
-    pub fn weight_gradient(
+    /// Computes a [`Dot`].
+    pub fn dot(&self, dot: &Dot<'_>, out: &mut [f32]) {
+        dot.run(self.dots, out);
+    }
+
+    /// Transforms the pixels under a row of tiles; see [`winograd::input`].
+    pub fn winograd_input(&self, at: &TileRow, pixels: &[f32], tiles: &mut [f32]) {
+        at.check_input(pixels, tiles);
+        // SAFETY: checked; see `Kernels` for the level, here and below.
+        unsafe { (self.input)(at, pixels, tiles) }
+    }
+
+    /// Transforms a row of tiles into pixels; see [`winograd::output`].
+    pub fn winograd_output(
         &self,
-        gradient: &WeightGradient<'_>,
-        weights: &mut [Lanes],
-        bias: &mut Lanes,
+        at: &TileRow,
+        tiles: &[f32],
+        finish: &Finish<'_>,
+        out: &mut [f32],
     ) {
-        conv::weight_gradient(gradient, self.row_tiles, weights, bias);
+        at.check_output(tiles, finish, out);
+        // SAFETY: checked.
+        unsafe { (self.output)(at, tiles, finish, out) }
+    }
+
+    /// Transforms the gradient of a row of tiles' pixels, and adds it to that of the bias; see [`winograd::delta`].
+    pub fn winograd_delta(
+        &self,
+        at: &TileRow,
+        pixels: &[f32],
+        tiles: &mut [f32],
+        bias: &mut [f32],
+    ) {
+        at.check_delta(pixels, tiles, bias);
+        // SAFETY: checked.
+        unsafe { (self.delta)(at, pixels, tiles, bias) }
+    }
+
+    /// Transforms a row of tiles into the gradient of the pixels that they were made of; see [`winograd::spread`].
+    pub fn winograd_spread(&self, at: &TileRow, tiles: &[f32], spread: &Spread, out: &mut [f32]) {
+        at.check_spread(tiles, spread, out);
+        // SAFETY: checked.
+        unsafe { (self.spread)(at, tiles, spread, out) }
+    }
+
+    /// Transforms 3x3 weights, a tap after the other; see [`winograd::weights`].
+    pub fn winograd_weights(&self, taps: &[f32], out: &mut [f32]) {
+        let n = whole(taps, 9);
+        assert_eq!(out.len(), PLACES * n, "room for the weights");
+        // SAFETY: checked.
+        unsafe { (self.weights)(n, taps, out) }
+    }
+
+    /// The way back of [`winograd_weights`](Self::winograd_weights), for a gradient; see [`winograd::taps`].
+    pub fn winograd_taps(&self, matrices: &[f32], out: &mut [f32]) {
+        let n = whole(matrices, PLACES);
+        assert_eq!(out.len(), 9 * n, "room for the taps");
+        // SAFETY: checked.
+        unsafe { (self.taps)(n, matrices, out) }
+    }
+
+    /// See [`pointwise::gate`].
+    pub fn gate(&self, deltas: &mut [f32], values: &[f32]) {
+        // SAFETY: the loops of `pointwise` check for themselves.
+        unsafe { (self.gate)(deltas, values) }
+    }
+
+    /// See [`pointwise::add`].
+    pub fn add(&self, target: &mut [f32], source: &[f32]) {
+        // SAFETY: as above.
+        unsafe { (self.add)(target, source) }
+    }
+
+    /// See [`pointwise::challenge`].
+    pub fn challenge(&self, place: u8, values: &[f32], maxima: &mut [f32], winners: &mut [u8]) {
+        // SAFETY: as above.
+        unsafe { (self.challenge)(place, values, maxima, winners) }
+    }
+
+    /// See [`pointwise::award`].
+    pub fn award(&self, place: u8, deltas: &[f32], winners: &[u8], target: &mut [f32]) {
+        // SAFETY: as above.
+        unsafe { (self.award)(place, deltas, winners, target) }
     }
 }
 
-/// Where fused multiply-add is part of the target itself.
-const BASELINE_FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+/// The length of each of `count` blocks that `values` is made of.
+fn whole(values: &[f32], count: usize) -> usize {
+    let n = values.len() / count;
+    assert!(
+        n * count == values.len() && n.is_multiple_of(super::BLOCK),
+        "a block of weights is cut"
+    );
+    n
+}
 
-static SCALAR: Kernels = Kernels {
-    level: Level::Scalar,
-    tiles: &[Tile { pixels: 1, sum: conv::sum::<1, BASELINE_FMA> }],
-    row_tiles: &[RowTile { rows: 1, add: conv::add_rows::<1, BASELINE_FMA> }],
-};
-
-/// The table of a level out of the kernels of a module.
-#[cfg(target_arch = "x86_64")]
+/// The table of a level: `tile` registers of `$vector` side by side are a tile of a product, which has as many rows as
+/// there are `rows`; a tile of dots has as many as there are `dots`.
 macro_rules! level {
-    ($name:ident, $level:expr, $module:ident, pixels: [$($pixels:literal),*], rows: [$($rows:literal),*]) => {
+    (
+        $name:ident, $module:ident, $level:expr, $vector:ty, $(#[$features:meta])*
+        tile: $tile:literal, rows: [$($rows:literal),*], dots: [$($dots:literal),*]
+    ) => {
         static $name: Kernels = Kernels {
             level: $level,
-            tiles: &[$(Tile {
-                pixels: $pixels,
-                // SAFETY: the tables are private to `Kernels::of`, which hands one out only after it has seen that the
-                // processor has every feature of the level; that is all that a call of its kernels needs.
-                sum: |conv, input, sums| unsafe {
-                    super::$module::sum::<$pixels>(conv, input, sums)
+            products: &[
+                Tiles {
+                    cols: $tile * <$vector as super::vector::Vector>::LANES,
+                    spread: &[$($module::tile::<$rows, $tile, false>),*],
+                    adjacent: &[$($module::tile::<$rows, $tile, true>),*],
                 },
-            }),*],
-            row_tiles: &[$(RowTile {
-                rows: $rows,
-                // SAFETY: as above.
-                add: |band, at, weights| unsafe {
-                    super::$module::add_rows::<$rows>(band, at, weights)
+                Tiles {
+                    cols: <$vector as super::vector::Vector>::LANES,
+                    spread: &[$($module::tile::<$rows, 1, false>),*],
+                    adjacent: &[$($module::tile::<$rows, 1, true>),*],
                 },
-            }),*],
+                Tiles {
+                    cols: 1,
+                    spread: &[$module::column],
+                    adjacent: &[$module::column],
+                },
+            ],
+            dots: &[$([
+                $module::dot::<$dots, 1>,
+                $module::dot::<$dots, 2>,
+                $module::dot::<$dots, 3>,
+                $module::dot::<$dots, 4>,
+                $module::dot::<$dots, 5>,
+            ]),*],
+            input: $module::input,
+            output: $module::output,
+            delta: $module::delta,
+            spread: $module::spread,
+            weights: $module::weights,
+            taps: $module::taps,
+            gate: $module::gate,
+            add: $module::add,
+            challenge: $module::challenge,
+            award: $module::award,
         };
+
+        /// The generic kernels, compiled for the level. Each passes on to its caller what it asks for itself.
+        #[allow(clippy::undocumented_unsafe_blocks)]
+        mod $module {
+            use super::*;
+
+            $(#[$features])*
+            pub unsafe fn tile<const R: usize, const G: usize, const ADJACENT: bool>(
+                product: &Product<'_>,
+                row: usize,
+                col: usize,
+                out: *mut f32,
+            ) {
+                unsafe { product::tile::<$vector, R, G, ADJACENT>(product, row, col, out) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn column(product: &Product<'_>, row: usize, col: usize, out: *mut f32) {
+                unsafe { product::tile::<Plain<1>, 1, 1, false>(product, row, col, out) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn dot<const R: usize, const C: usize>(
+                dot: &Dot<'_>,
+                row: usize,
+                col: usize,
+                out: *mut f32,
+            ) {
+                unsafe { dot::tile::<$vector, R, C>(dot, row, col, out) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn input(at: &TileRow, pixels: &[f32], tiles: &mut [f32]) {
+                unsafe { winograd::input::<$vector>(at, pixels, tiles) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn output(
+                at: &TileRow,
+                tiles: &[f32],
+                finish: &Finish<'_>,
+                out: &mut [f32],
+            ) {
+                unsafe { winograd::output::<$vector>(at, tiles, finish, out) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn delta(
+                at: &TileRow,
+                pixels: &[f32],
+                tiles: &mut [f32],
+                bias: &mut [f32],
+            ) {
+                unsafe { winograd::delta::<$vector>(at, pixels, tiles, bias) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn spread(at: &TileRow, tiles: &[f32], spread: &Spread, out: &mut [f32]) {
+                unsafe { winograd::spread::<$vector>(at, tiles, spread, out) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn weights(n: usize, taps: &[f32], out: &mut [f32]) {
+                unsafe { winograd::weights::<$vector>(n, taps, out) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn taps(n: usize, matrices: &[f32], out: &mut [f32]) {
+                unsafe { winograd::taps::<$vector>(n, matrices, out) }
+            }
+
+            $(#[$features])*
+            pub unsafe fn gate(deltas: &mut [f32], values: &[f32]) {
+                pointwise::gate(deltas, values);
+            }
+
+            $(#[$features])*
+            pub unsafe fn add(target: &mut [f32], source: &[f32]) {
+                pointwise::add(target, source);
+            }
+
+            $(#[$features])*
+            pub unsafe fn challenge(
+                place: u8,
+                values: &[f32],
+                maxima: &mut [f32],
+                winners: &mut [u8],
+            ) {
+                pointwise::challenge(place, values, maxima, winners);
+            }
+
+            $(#[$features])*
+            pub unsafe fn award(place: u8, deltas: &[f32], winners: &[u8], target: &mut [f32]) {
+                pointwise::award(place, deltas, winners, target);
+            }
+        }
     };
 }
 
-// 32 registers of 16 values hold 8 pixels (or rows) x 32 channels and what they are made of, 16 of 8 hold 2 x 32.
+level!(
+    SCALAR, scalar, Level::Scalar, Plain<16>,
+    tile: 2, rows: [1], dots: [1]
+);
+
+// 32 registers hold 13 x 2 sums, what they are made of, and a few to spare.
 #[cfg(target_arch = "x86_64")]
-level!(AVX512, Level::Avx512, avx512, pixels: [8, 4, 2, 1], rows: [8, 4, 2, 1]);
+level!(
+    AVX512, avx512, Level::Avx512, std::arch::x86_64::__m512,
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    tile: 2, rows: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13], dots: [1, 2, 3, 4]
+);
+
+// 16 registers.
 #[cfg(target_arch = "x86_64")]
-level!(AVX2, Level::Avx2, avx2, pixels: [2, 1], rows: [2, 1]);
+level!(
+    AVX2, avx2, Level::Avx2, std::arch::x86_64::__m256,
+    #[target_feature(enable = "avx2,fma")]
+    tile: 2, rows: [1, 2, 3, 4, 5, 6], dots: [1, 2]
+);
+
+// 32 registers of four values.
+#[cfg(target_arch = "aarch64")]
+level!(
+    NEON, neon, Level::Neon, std::arch::aarch64::float32x4_t,
+    #[target_feature(enable = "neon")]
+    tile: 4, rows: [1, 2, 3, 4, 5, 6], dots: [1, 2, 3, 4]
+);

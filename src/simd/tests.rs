@@ -1,140 +1,244 @@
-//! Every kernel of every level that this processor has, against loops in f64.
+//! Every kernel of every level that this processor has, against sums in f64.
 
 use rand_chacha::rand_core::RngCore;
 
 use super::*;
 use crate::rng;
 
-/// A random convolution: geometry, and values in `[-1, 1)`.
-struct Case {
-    rows: usize,
-    cols: usize,
-    input: Vec<f32>,
-    input_strides: Strides,
-    taps: Vec<usize>,
-    run: usize,
-    weights: Vec<Lanes>,
-    output: Vec<f32>,
-    output_strides: Strides,
-}
-
-fn values(rng: &mut impl RngCore, len: usize) -> Vec<f32> {
-    (0..len).map(|_| (rng::unit(rng) * 2.0 - 1.0) as f32).collect()
-}
-
-impl Case {
-    fn random(seed: u64) -> Self {
-        let mut rng = rng::stream(seed, "kernel", 0);
-        let mut up_to = |max: u64| 1 + rng::below(&mut rng, max) as usize;
-        let (rows, cols, run, step) = (up_to(6), up_to(40), up_to(20), up_to(3));
-        let input_strides = Strides { row: cols * step * run + up_to(9), col: step * run };
-        let output_strides = Strides { row: cols * LANES * step + 32, col: LANES * step };
-        let taps: Vec<_> = (0..up_to(4)).map(|tap| tap * up_to(50)).collect();
-        let last = (rows - 1) * input_strides.row + (cols - 1) * input_strides.col;
-        let input_len = last + taps.iter().max().unwrap() + run;
-        let input = values(&mut rng, input_len);
-        let weights = values(&mut rng, taps.len() * run * LANES);
-        let output = values(&mut rng, rows * output_strides.row);
-        let weights = weights.as_chunks().0.to_vec();
-        Self { rows, cols, input, input_strides, taps, run, weights, output, output_strides }
-    }
-
-    fn input(&self, row: usize, col: usize, tap: usize, k: usize) -> f64 {
-        let at = row * self.input_strides.row + col * self.input_strides.col;
-        f64::from(self.input[at + self.taps[tap] + k])
-    }
-
-    /// Where lane `lane` of a pixel lies in the output.
-    fn at(&self, row: usize, col: usize, lane: usize) -> usize {
-        row * self.output_strides.row + col * self.output_strides.col + lane
-    }
-
-    fn pixels(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        (0..self.rows).flat_map(|row| (0..self.cols).map(move |col| (row, col)))
-    }
-
-    fn rows_of_weights(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        (0..self.taps.len()).flat_map(|tap| (0..self.run).map(move |k| (tap, k)))
-    }
-}
-
 fn kernels() -> impl Iterator<Item = &'static Kernels> {
     Level::ALL.into_iter().filter_map(|level| Kernels::of(level).ok())
 }
 
-fn close(found: f32, expected: f64) -> bool {
-    (f64::from(found) - expected).abs() <= 2e-5 * (1.0 + expected.abs())
+/// Values in `[-1, 1)`.
+fn values(rng: &mut impl RngCore, len: usize) -> Vec<f32> {
+    (0..len).map(|_| (rng::unit(rng) * 2.0 - 1.0) as f32).collect()
+}
+
+fn check(found: &[f32], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len());
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let close = (f64::from(*found) - expected).abs() <= 2e-5 * (1.0 + expected.abs());
+        assert!(close, "{what}, value {i}: {found}, not {expected}");
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+/// Calls `visit` with the turns of three loops.
+fn loops([a, b, c]: [usize; 3], mut visit: impl FnMut([usize; 3])) {
+    (0..a).for_each(|i| (0..b).for_each(|j| (0..c).for_each(|k| visit([i, j, k]))));
+}
+
+fn place(turns: [usize; 3], steps: [usize; 3]) -> usize {
+    turns.iter().zip(steps).map(|(turn, step)| turn * step).sum()
 }
 
 #[test]
-fn convolutions_are_those_of_the_oracle_at_every_level() {
-    for seed in 0..60 {
-        let case = Case::random(seed);
-        let bias: Lanes = std::array::from_fn(|lane| lane as f32 / 16.0 - 1.0);
-        for (accumulate, relu) in [(false, false), (false, true), (true, false)] {
-            for kernels in kernels() {
-                let start = if accumulate { Start::Output } else { Start::Bias(&bias) };
-                let convolution = Convolution {
-                    rows: case.rows,
-                    cols: case.cols,
-                    input: Grid { values: &case.input, strides: case.input_strides },
-                    taps: &case.taps,
-                    run: case.run,
-                    weights: &case.weights,
-                    start,
-                    relu,
-                    output: case.output_strides,
-                };
-                let mut output = case.output.clone();
-                kernels.convolve(&convolution, &mut output);
-                let mut expected: Vec<f64> = case.output.iter().copied().map(f64::from).collect();
-                for (row, col) in case.pixels() {
-                    for (lane, bias) in bias.iter().enumerate() {
-                        let at = case.at(row, col, lane);
-                        let start = if accumulate { expected[at] } else { f64::from(*bias) };
-                        let products = case.rows_of_weights().map(|(tap, k)| {
-                            let weight = case.weights[tap * case.run + k][lane];
-                            case.input(row, col, tap, k) * f64::from(weight)
-                        });
-                        let sum = start + products.sum::<f64>();
-                        expected[at] = if relu { sum.max(0.0) } else { sum };
-                    }
-                }
-                for (found, expected) in output.iter().zip(expected) {
-                    assert!(close(*found, expected), "seed {seed} {}", kernels.level());
-                }
-            }
+fn products_are_sums_of_products_at_every_level() {
+    for seed in 0..300 {
+        let mut rng = rng::stream(seed, "product", 0);
+        let mut up_to = |max: u64| 1 + rng::below(&mut rng, max) as usize;
+        let (rows, cols) = (up_to(40), [1, 7, 16, 31, 32, 50, 70][up_to(7) - 1]);
+        let terms = [up_to(3), up_to(3), up_to(20)];
+        let left_row = [1, 1, 3, 32][up_to(4) - 1];
+        let left_terms = [up_to(60), up_to(20), up_to(5)];
+        let right_terms = [up_to(900), up_to(300), cols + up_to(9)];
+        let (out_row, skip_row) = (cols + up_to(40), cols + up_to(5));
+        let (skipped, relu, start) = (up_to(2) == 1, up_to(2) == 1, up_to(3));
+        let last = terms.map(|turns| turns - 1);
+        let left = values(&mut rng, (rows - 1) * left_row + place(last, left_terms) + 1);
+        let right = values(&mut rng, place(last, right_terms) + cols);
+        let (bias, out) = (values(&mut rng, cols), values(&mut rng, rows * out_row));
+        let skip = values(&mut rng, rows * skip_row);
+        let mut expected = wide(&out);
+        for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
+            let at = row * out_row + col;
+            let mut sum = [0.0, f64::from(bias[col]), expected[at]][start - 1];
+            loops(terms, |turns| {
+                let value = left[row * left_row + place(turns, left_terms)];
+                sum += f64::from(value) * f64::from(right[place(turns, right_terms) + col]);
+            });
+            sum += if skipped { f64::from(skip[row * skip_row + col]) } else { 0.0 };
+            expected[at] = if relu { sum.max(0.0) } else { sum };
+        }
+        let product = Product {
+            rows,
+            cols,
+            terms,
+            left: Factor { values: &left, terms: left_terms },
+            left_row,
+            right: Factor { values: &right, terms: right_terms },
+            out_row,
+            start: [Start::Zero, Start::Bias(&bias), Start::Output][start - 1],
+            skip: skipped.then_some(Skip { values: &skip, row: skip_row }),
+            relu,
+        };
+        for kernels in kernels() {
+            let mut found = out.clone();
+            kernels.product(&product, &mut found);
+            check(&found, &expected, &format!("seed {seed}, {}", kernels.level()));
         }
     }
 }
 
 #[test]
-fn weight_gradients_are_those_of_the_oracle_at_every_level() {
-    for seed in 0..60 {
-        let case = Case::random(seed);
+fn dots_are_sums_of_products_at_every_level() {
+    for seed in 0..100 {
+        let mut rng = rng::stream(seed, "dot", 0);
+        let mut up_to = |max: u64| 1 + rng::below(&mut rng, max) as usize;
+        let (rows, cols, terms) = (up_to(12), up_to(13), up_to(100));
+        let (left_row, out_row, relu) = (terms + up_to(9), cols + up_to(40), up_to(2) == 1);
+        let (left, right) = (values(&mut rng, rows * left_row), values(&mut rng, cols * terms));
+        let (bias, out) = (values(&mut rng, cols), values(&mut rng, rows * out_row));
+        let mut expected = wide(&out);
+        for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
+            let product =
+                |t: usize| f64::from(left[row * left_row + t]) * f64::from(right[col * terms + t]);
+            let sum = f64::from(bias[col]) + (0..terms).map(product).sum::<f64>();
+            expected[row * out_row + col] = if relu { sum.max(0.0) } else { sum };
+        }
+        let (left, right) = (left.as_slice(), right.as_slice());
+        let dot = Dot { rows, cols, terms, left, left_row, right, bias: &bias, relu, out_row };
         for kernels in kernels() {
-            let gradient = WeightGradient {
-                rows: case.rows,
-                cols: case.cols,
-                input: Grid { values: &case.input, strides: case.input_strides },
-                taps: &case.taps,
-                run: case.run,
-                delta: Grid { values: &case.output, strides: case.output_strides },
-            };
-            let (mut weights, mut bias) = (case.weights.clone(), [0.5; LANES]);
-            kernels.weight_gradient(&gradient, &mut weights, &mut bias);
-            for lane in 0..LANES {
-                let delta =
-                    |(row, col): (usize, usize)| f64::from(case.output[case.at(row, col, lane)]);
-                let expected = 0.5 + case.pixels().map(delta).sum::<f64>();
-                assert!(close(bias[lane], expected), "seed {seed} {} bias", kernels.level());
-                for (tap, k) in case.rows_of_weights() {
-                    let row = tap * case.run + k;
-                    let products =
-                        case.pixels().map(|at| delta(at) * case.input(at.0, at.1, tap, k));
-                    let expected = f64::from(case.weights[row][lane]) + products.sum::<f64>();
-                    assert!(close(weights[row][lane], expected), "seed {seed} {}", kernels.level());
+            let mut found = out.clone();
+            kernels.dot(&dot, &mut found);
+            check(&found, &expected, &format!("seed {seed}, {}", kernels.level()));
+        }
+    }
+}
+
+/// A random image of `channels` channels, and a 3x3 kernel for each of them.
+fn filters(seed: u64, side: usize, channels: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut rng = rng::stream(seed, "filter", 0);
+    (values(&mut rng, side * side * channels), values(&mut rng, 9 * channels))
+}
+
+#[test]
+fn winograd_forth_is_a_convolution_at_every_level() {
+    const CHANNELS: usize = 64;
+    // Eight pixels make a row of six: three tiles, the last of which is cut in two for five.
+    for (cols, rows, seed) in [(6, 2, 1), (5, 2, 2), (5, 1, 3)] {
+        let (image, kernel) = filters(seed, 8, CHANNELS);
+        let (bias, skip) = (vec![0.25; CHANNELS], vec![0.5; 2 * 6 * CHANNELS]);
+        let at = |row: usize, col: usize| (row * 8 + col) * CHANNELS;
+        let mut expected = vec![7.0; 2 * 6 * CHANNELS];
+        for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
+            for channel in 0..CHANNELS {
+                let tap = |t: usize| {
+                    f64::from(kernel[t * CHANNELS + channel])
+                        * f64::from(image[at(row + t / 3, col + t % 3) + channel])
+                };
+                let sum = 0.75 + (0..9).map(tap).sum::<f64>();
+                expected[(row * 6 + col) * CHANNELS + channel] = sum.max(0.0);
+            }
+        }
+        for kernels in kernels() {
+            let tiles = 3;
+            let strides = Strides { row: 8 * CHANNELS, col: CHANNELS };
+            let plane = tiles * CHANNELS;
+            let row = TileRow { tiles, depth: CHANNELS, pixels: strides, plane };
+            let mut transformed = vec![0.0; PLACES * plane];
+            kernels.winograd_input(&row, &image, &mut transformed);
+            let mut weights = vec![0.0; PLACES * CHANNELS];
+            kernels.winograd_weights(&kernel, &mut weights);
+            for (place, values) in transformed.chunks_mut(plane).enumerate() {
+                let weights = &weights[place * CHANNELS..][..CHANNELS];
+                for pixel in values.chunks_mut(CHANNELS) {
+                    pixel.iter_mut().zip(weights).for_each(|(value, weight)| *value *= weight);
                 }
+            }
+            let strides = Strides { row: 6 * CHANNELS, col: CHANNELS };
+            let finish =
+                Finish { bias: &bias, skip: Some((&skip, strides)), relu: true, rows, cols };
+            let mut found = vec![7.0; 2 * 6 * CHANNELS];
+            let row = TileRow { pixels: strides, ..row };
+            kernels.winograd_output(&row, &transformed, &finish, &mut found);
+            check(&found, &expected, &format!("{rows}x{cols}, {}", kernels.level()));
+        }
+    }
+}
+
+/// `sum of a * b` in f64.
+fn inner(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+/// A transform `f` and the way back `g` of its gradient are adjoint: `f(x) . y = x . g(y)` for all `x` and `y`.
+#[test]
+fn the_ways_back_of_winograd_are_adjoint_to_the_ways_forth() {
+    const DEPTH: usize = 32;
+    for kernels in kernels() {
+        let level = kernels.level();
+        let mut rng = rng::stream(9, "adjoint", 0);
+        let tiles = 3;
+        let strides = Strides { row: 8 * DEPTH, col: DEPTH };
+        let plane = tiles * DEPTH;
+        let row = TileRow { tiles, depth: DEPTH, pixels: strides, plane };
+        let transformed = values(&mut rng, PLACES * plane);
+
+        let image = values(&mut rng, 4 * 8 * DEPTH);
+        let (mut forth, mut back) = (vec![0.0; PLACES * plane], vec![0.0; 4 * 8 * DEPTH]);
+        kernels.winograd_input(&row, &image, &mut forth);
+        let spread = Spread { beyond: (0, 0), rows: 4, cols: 8, added: 0 };
+        kernels.winograd_spread(&row, &transformed, &spread, &mut back);
+        check(&[inner(&forth, &transformed) as f32], &[inner(&image, &back)], &format!("{level}"));
+
+        let deltas = values(&mut rng, 2 * 8 * DEPTH);
+        let (mut forth, mut back) = (vec![0.0; 2 * 8 * DEPTH], vec![0.0; PLACES * plane]);
+        let finish = Finish { bias: &[0.0; DEPTH], skip: None, relu: false, rows: 2, cols: 6 };
+        kernels.winograd_output(&row, &transformed, &finish, &mut forth);
+        let mut bias = [1.0; DEPTH];
+        kernels.winograd_delta(&row, &deltas, &mut back, &mut bias);
+        let inside: Vec<f32> =
+            deltas.chunks(8 * DEPTH).flat_map(|row| &row[..6 * DEPTH]).copied().collect();
+        let found: Vec<f32> =
+            forth.chunks(8 * DEPTH).flat_map(|row| &row[..6 * DEPTH]).copied().collect();
+        check(&[inner(&found, &inside) as f32], &[inner(&transformed, &back)], &format!("{level}"));
+        let sums: Vec<f64> = (0..DEPTH)
+            .map(|channel| {
+                1.0 + inside[channel..].iter().step_by(DEPTH).copied().map(f64::from).sum::<f64>()
+            })
+            .collect();
+        check(&bias, &sums, &format!("{level} bias"));
+
+        let (taps, matrices) = (values(&mut rng, 9 * DEPTH), values(&mut rng, PLACES * DEPTH));
+        let (mut forth, mut back) = (vec![0.0; PLACES * DEPTH], vec![0.0; 9 * DEPTH]);
+        kernels.winograd_weights(&taps, &mut forth);
+        kernels.winograd_taps(&matrices, &mut back);
+        check(&[inner(&forth, &matrices) as f32], &[inner(&taps, &back)], &format!("{level}"));
+    }
+}
+
+#[test]
+fn the_gradient_of_pixels_beyond_the_edge_is_left_out() {
+    const DEPTH: usize = 32;
+    for kernels in kernels() {
+        let mut rng = rng::stream(4, "edge", 0);
+        let (tiles, plane) = (3, 3 * DEPTH);
+        let strides = Strides { row: 8 * DEPTH, col: DEPTH };
+        let row = TileRow { tiles, depth: DEPTH, pixels: strides, plane };
+        let transformed = values(&mut rng, PLACES * plane);
+        let mut whole = vec![0.0; 4 * 8 * DEPTH];
+        let spread = Spread { beyond: (0, 0), rows: 4, cols: 8, added: 0 };
+        kernels.winograd_spread(&row, &transformed, &spread, &mut whole);
+        // The first row and column are outside, so are the last row and two columns; the second row has a value already.
+        let mut found = vec![3.0; 4 * 8 * DEPTH];
+        let spread = Spread { beyond: (1, 1), rows: 2, cols: 5, added: 2 };
+        kernels.winograd_spread(&row, &transformed, &spread, &mut found);
+        for (i, found) in found.chunks(DEPTH).enumerate() {
+            let (row, col) = (i / 8, i % 8);
+            for (channel, found) in found.iter().enumerate() {
+                let expected = match (row, col) {
+                    (0..2, 0..5) => {
+                        let before = if row == 0 { 3.0 } else { 0.0 };
+                        before + whole[((row + 1) * 8 + col + 1) * DEPTH + channel]
+                    }
+                    _ => 3.0,
+                };
+                assert_eq!(*found, expected, "{} ({row}, {col})", kernels.level());
             }
         }
     }
@@ -143,19 +247,48 @@ fn weight_gradients_are_those_of_the_oracle_at_every_level() {
 #[test]
 fn a_nan_comes_through_a_relu() {
     for kernels in kernels() {
-        let convolution = Convolution {
+        let product = Product {
             rows: 1,
-            cols: 1,
-            input: Grid { values: &[f32::NAN], strides: Strides::default() },
-            taps: &[0],
-            run: 1,
-            weights: &[[1.0; LANES]],
-            start: Start::Bias(&[0.0; LANES]),
+            cols: 33,
+            terms: [1, 1, 1],
+            left: Factor { values: &[f32::NAN], terms: [0; 3] },
+            left_row: 1,
+            right: Factor { values: &[1.0; 33], terms: [0; 3] },
+            out_row: 33,
+            start: Start::Zero,
+            skip: None,
             relu: true,
-            output: Strides::default(),
         };
-        let mut output = [0.0; LANES];
-        kernels.convolve(&convolution, &mut output);
-        assert!(output.iter().all(|value| value.is_nan()));
+        let mut out = [0.0; 33];
+        kernels.product(&product, &mut out);
+        assert!(out.iter().all(|value| value.is_nan()));
     }
+}
+
+#[test]
+fn a_slice_that_is_too_short_is_refused() {
+    let kernels = Kernels::of(Level::Scalar).unwrap();
+    let product = |left: usize, right: usize, out: usize| {
+        let (left, right, mut out) = (vec![0.0; left], vec![0.0; right], vec![0.0; out]);
+        std::panic::catch_unwind(move || {
+            let product = Product {
+                rows: 3,
+                cols: 32,
+                terms: [1, 2, 4],
+                left: Factor { values: &left, terms: [0, 10, 1] },
+                left_row: 5,
+                right: Factor { values: &right, terms: [0, 100, 32] },
+                out_row: 40,
+                start: Start::Zero,
+                skip: None,
+                relu: false,
+            };
+            kernels.product(&product, &mut out);
+        })
+    };
+    let (left, right, out) = (2 * 5 + 10 + 3 + 1, 100 + 3 * 32 + 32, 2 * 40 + 32);
+    assert!(product(left, right, out).is_ok());
+    assert!(product(left - 1, right, out).is_err());
+    assert!(product(left, right - 1, out).is_err());
+    assert!(product(left, right, out - 1).is_err());
 }

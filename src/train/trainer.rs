@@ -75,6 +75,8 @@ impl Compute for Trainer {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
     use crate::dataset::{DatasetSpec, Shards};
     use crate::model::Recipe;
@@ -82,7 +84,9 @@ mod tests {
     fn trainer(model: &str, shards: Shards, augment: Augment) -> Trainer {
         let dataset = Dataset::load(&DatasetSpec::Optdigits, None).unwrap();
         let recipe = Recipe::builtin(model).unwrap();
-        let network = Network::new(&recipe, dataset.info.shape, dataset.info.classes).unwrap();
+        let network =
+            Network::new(&recipe, dataset.info.shape, dataset.info.classes, NonZeroUsize::MIN)
+                .unwrap();
         let sampler = Sampler::new(&dataset.train.labels, shards, 3, 7).unwrap();
         Trainer::new(network, Arc::new(dataset), sampler, augment, 7)
     }

@@ -1,6 +1,7 @@
 //! Gradients against candle's automatic differentiation (without max-pool: candle's gradient of it is wrong).
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use candle_core::{DType, Device, Tensor, Var};
 
@@ -61,7 +62,7 @@ fn candle(
 #[test]
 fn gradients_are_those_of_candle() {
     let recipe = Recipe::parse(RECIPE, "small").unwrap();
-    let mut network = Network::new(&recipe, SHAPE, CLASSES).unwrap();
+    let mut network = Network::new(&recipe, SHAPE, CLASSES, NonZeroUsize::MIN).unwrap();
     for seed in 0..3 {
         let (images, labels) = batch(&mut rng::stream(seed, "data", 0), SHAPE, CLASSES, 9);
         let parameters = network.init(seed);

@@ -1,5 +1,7 @@
 //! Gradients against finite differences in f64, and against themselves.
 
+use std::num::NonZeroUsize;
+
 use super::super::*;
 use super::{batch, distance, random, reference};
 use crate::rng;
@@ -15,7 +17,7 @@ fn random_models_have_the_gradients_of_finite_differences() {
     for seed in 0..100 {
         let random::Model { text, shape, classes, batch: count } = random::model(seed);
         let recipe = Recipe::parse(&text, "random").unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let mut network = Network::new(&recipe, shape, classes)
+        let mut network = Network::new(&recipe, shape, classes, NonZeroUsize::MIN)
             .unwrap_or_else(|e| panic!("seed {seed}, {shape}: {e}\n{text}"));
         let mut rng = rng::stream(seed, "data", 0);
         let (images, labels) = batch(&mut rng, shape, classes, count);
@@ -65,7 +67,8 @@ fn every_level_computes_the_same_and_repeats_itself_to_the_bit() {
         let (images, labels) = batch(&mut rng::stream(seed, "data", 0), shape, classes, count);
         let mut scalar: Option<Vec<f64>> = None;
         for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-            let mut network = Network::at_level(&recipe, shape, classes, level).unwrap();
+            let mut network =
+                Network::at_level(&recipe, shape, classes, NonZeroUsize::MIN, level).unwrap();
             let parameters = network.init(seed);
             let mut gradient = vec![0.0; parameters.len()];
             let loss = network.gradient(&parameters, &images, &labels, &mut gradient);
@@ -85,7 +88,7 @@ fn every_level_computes_the_same_and_repeats_itself_to_the_bit() {
 #[test]
 fn the_gradient_of_a_batch_is_the_mean_over_its_parts() {
     let recipe = Recipe::builtin("resnet8").unwrap();
-    let mut network = Network::new(&recipe, super::MNIST, 10).unwrap();
+    let mut network = Network::new(&recipe, super::MNIST, 10, NonZeroUsize::MIN).unwrap();
     let (images, labels) = batch(&mut rng::stream(5, "data", 0), super::MNIST, 10, 37);
     let parameters = network.init(5);
     let mut whole = vec![0.0; parameters.len()];
@@ -108,7 +111,7 @@ fn the_gradient_of_a_batch_is_the_mean_over_its_parts() {
 #[test]
 fn evaluation_counts_what_the_loss_sees() {
     let recipe = Recipe::builtin("resnet8").unwrap();
-    let mut network = Network::new(&recipe, super::MNIST, 10).unwrap();
+    let mut network = Network::new(&recipe, super::MNIST, 10, NonZeroUsize::MIN).unwrap();
     let (images, labels) = batch(&mut rng::stream(6, "data", 0), super::MNIST, 10, 19);
     let parameters = network.init(6);
     let mut gradient = vec![0.0; parameters.len()];
@@ -120,4 +123,22 @@ fn evaluation_counts_what_the_loss_sees() {
         network.evaluate(&parameters, &images[i * 784..(i + 1) * 784], &labels[i..=i]).correct
     };
     assert_eq!((0..19).map(single).sum::<u32>(), tally.correct);
+}
+
+#[test]
+fn any_number_of_threads_computes_the_same_bits() {
+    let recipe = Recipe::builtin("resnet8").unwrap();
+    for count in [1, 7, 16, 37, 130] {
+        let (images, labels) =
+            batch(&mut rng::stream(count as u64, "data", 0), super::MNIST, 10, count);
+        let results = [1, 2, 3, 5].map(|threads| {
+            let threads = NonZeroUsize::new(threads).unwrap();
+            let mut network = Network::new(&recipe, super::MNIST, 10, threads).unwrap();
+            let parameters = network.init(5);
+            let mut gradient = vec![0.0; parameters.len()];
+            let loss = network.gradient(&parameters, &images, &labels, &mut gradient);
+            (loss, network.evaluate(&parameters, &images, &labels), gradient)
+        });
+        assert!(results.iter().all(|result| *result == results[0]), "batch {count}");
+    }
 }
