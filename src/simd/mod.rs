@@ -10,11 +10,13 @@ mod avx2;
 mod avx512;
 mod conv;
 mod level;
+mod peak;
 mod table;
 
 pub use aligned::Aligned;
 pub use conv::{Convolution, Grid, LANES, Lanes, Start, Strides, WeightGradient};
 pub use level::{Level, LevelError, features};
+pub use peak::multiply_adds;
 pub use table::Kernels;
 
 #[cfg(test)]
