@@ -1,6 +1,7 @@
 //! `make bench-torch`: our steps and PyTorch's in turns, so that what the machine does meanwhile falls on all of them.
 
 use std::fs;
+use std::io::{Write, stderr};
 use std::path::Path;
 use std::process::Command;
 
@@ -13,8 +14,9 @@ use crate::{Task, columns, median, say};
 
 /// Where the table is left as well, seen from the root of the repository.
 const RESULT: &str = "target/race.csv";
-/// Steps whose losses are compared, and how much they may differ, relative to PyTorch's.
+/// Steps whose losses are compared, their images, and how much they may differ, relative to PyTorch's.
 const LOSS_STEPS: usize = 40;
+const LOSS_BATCH: usize = 64;
 const LOSS_DIFFERENCE_MAX: f64 = 1e-3;
 /// What PyTorch's best setting has beside its own options: freed memory is kept, that of the largest activations
 /// (22 MB) included. Older versions of glibc ignore a threshold above 32 MiB.
@@ -34,7 +36,7 @@ struct Pace {
 impl Pace {
     /// Steps of `fc` are over so fast that short turns have thousands of them.
     fn of(task: &Task, quick: bool) -> Self {
-        let turn_s = if task.model == "fc" { 0.5 } else { 1.6 };
+        let turn_s = if task.model == "fc" { 0.5 } else { 1.5 };
         if quick { Self { turns: 3, turn_s: turn_s / 2.0 } } else { Self { turns: 5, turn_s } }
     }
 }
@@ -44,6 +46,13 @@ struct Bout {
     task: Task,
     level: Level,
     outcomes: [Outcome; 3],
+}
+
+impl Bout {
+    /// Our rate over that of another contender.
+    fn factor(&self, over: usize) -> f64 {
+        self.outcomes[over].step_s / self.outcomes[OURS].step_s
+    }
 }
 
 struct Outcome {
@@ -110,15 +119,16 @@ fn train_alike(python: &str, bouts: &[(&Task, Level)]) -> Result<(), String> {
             continue;
         }
         seen.push((task.model.as_str(), *level));
+        let task = &Task { batch: LOSS_BATCH, ..(*task).clone() };
         let ours = Contender::ours(task, *level)?.losses(LOSS_STEPS)?;
         let theirs = torch(python, "default", task, *level)?.losses(LOSS_STEPS)?;
         let relative = ours.iter().zip(&theirs).map(|(ours, theirs)| (ours / theirs - 1.0).abs());
         // In this order a NaN is the largest, and no agreement.
         let largest = relative.max_by(f64::total_cmp).expect("there are steps");
-        let Task { model, batch, .. } = task;
         let found = format!(
-            "{model}, {level}: the losses of {LOSS_STEPS} steps of {batch} images went from {:.4} to {:.4} \
+            "{}, {level}: the losses of {LOSS_STEPS} steps of {LOSS_BATCH} images went from {:.4} to {:.4} \
              and differ from PyTorch's by {largest:.1e} (relative; at most {LOSS_DIFFERENCE_MAX:.0e})\n",
+            task.model,
             ours[0],
             ours[LOSS_STEPS - 1],
         );
@@ -151,7 +161,15 @@ fn bout(python: &str, task: &Task, level: Level, pace: &Pace) -> Result<Bout, St
         first_step_s: contender.first_step_s(),
         peak_bytes: contender.peak_bytes(),
     });
-    Ok(Bout { task: task.clone(), level, outcomes })
+    let bout = Bout { task: task.clone(), level, outcomes };
+    let Task { model, batch, threads } = task;
+    let factor = bout.factor(BEST);
+    // Progress; the table is what remains.
+    let _ = writeln!(
+        stderr(),
+        "{model}, {level}, batch {batch}, threads {threads}: {factor:.2} x best"
+    );
+    Ok(bout)
 }
 
 fn table(bouts: &[Bout]) -> Table {
@@ -159,10 +177,9 @@ fn table(bouts: &[Bout]) -> Table {
     let first_ms = |who: usize| move |bout: &Bout| Some(bout.outcomes[who].first_step_s * 1e3);
     let peak_mb =
         |who: usize| move |bout: &Bout| bout.outcomes[who].peak_bytes.map(|bytes| bytes / 1e6);
-    let factor = |bout: &Bout, over: usize| bout.outcomes[over].step_s / bout.outcomes[OURS].step_s;
     let bar = |bout: &Bout| bar(&bout.task, bout.level);
     let verdict = |bout: &Bout| match bar(bout) {
-        Some(bar) if factor(bout, BEST) >= bar => "reached".to_owned(),
+        Some(bar) if bout.factor(BEST) >= bar => "reached".to_owned(),
         Some(_) => "missed".to_owned(),
         None => String::new(),
     };
@@ -171,10 +188,10 @@ fn table(bouts: &[Bout]) -> Table {
         numbers(bouts, "ours ms", 3, step_ms(OURS)),
         numbers(bouts, "best ms", 3, step_ms(BEST)),
         numbers(bouts, "default ms", 3, step_ms(DEFAULT)),
-        numbers(bouts, "x best", 2, |bout| Some(factor(bout, BEST))),
+        numbers(bouts, "x best", 2, |bout| Some(bout.factor(BEST))),
         numbers(bouts, "bar", 1, bar),
         words(bouts, "verdict", verdict),
-        numbers(bouts, "x default", 2, |bout| Some(factor(bout, DEFAULT))),
+        numbers(bouts, "x default", 2, |bout| Some(bout.factor(DEFAULT))),
         numbers(bouts, "first step ms", 0, first_ms(OURS)),
         numbers(bouts, "best first ms", 0, first_ms(BEST)),
         numbers(bouts, "peak MB", 0, peak_mb(OURS)),
