@@ -3,9 +3,12 @@
 PLAN ?= experiments/quick.toml
 MUSL := $(shell uname -m)-unknown-linux-musl
 PROGRAM := target/release/mlt-lite
+# What the benches of training measure; empty: all there is.
+TASKS = $(BATCHES:%=--batch %) $(THREADS:%=--threads %) $(MODELS)
+TORCH_VENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlt-lite/torch-venv
 
 help:         ## this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 build:        ## the program, optimised: target/release/mlt-lite
 	@.ci/need cargo && cargo build --release
@@ -25,8 +28,15 @@ experiment: build   ## run a matrix and print its table (PLAN=experiments/quick.
 sim: build          ## the loss x tolerance x codec grid on the virtual clock
 	@$(PROGRAM) experiment experiments/grid.toml
 
-bench:        ## time kernels, codecs and rounds
+bench:        ## time codecs and rounds
 	@.ci/need cargo && cargo bench --bench speed
+
+bench-train:  ## time training steps beside the processor's peak (MODELS="fc resnet8 my.toml" BATCHES="8 64" THREADS=1)
+	@.ci/need cargo && cargo bench --bench train -- steps $(TASKS)
+
+bench-torch:  ## race PyTorch over the same steps (BATCHES, THREADS; QUICK=1; TORCH_VENV=where PyTorch is or goes)
+	@.ci/need cargo python3 && benches/torch/venv $(TORCH_VENV)
+	@cargo bench --bench train -- race --python $(TORCH_VENV)/bin/python $(if $(QUICK),--quick) $(TASKS)
 
 static:       ## one static binary that runs on any Linux of this architecture
 	@.ci/need cargo $(MUSL) && cargo build --release --target $(MUSL)
@@ -34,4 +44,4 @@ static:       ## one static binary that runs on any Linux of this architecture
 data: build         ## list the data sets and say which are here
 	@$(PROGRAM) data list
 
-.PHONY: help build test lint fmt experiment sim bench static data
+.PHONY: help build test lint fmt experiment sim bench bench-train bench-torch static data

@@ -1,11 +1,10 @@
 //! `make bench`: what is fast and what is not, each beside its limit or its rival, measured in turns in one run.
 //!
-//! Medians; the rates of two rows that are compared were taken in alternation. `cargo bench -- WORD` keeps rows with
-//! that word.
+//! Medians; the rates of two rows that are compared were taken in alternation. `cargo bench --bench speed -- WORD`
+//! keeps rows with that word. `benches/train` times training.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -13,13 +12,11 @@ use std::time::Duration;
 
 use mlt_lite::codec::Codec;
 use mlt_lite::event::{Event, Stamped};
-use mlt_lite::model::{Network, Recipe};
 use mlt_lite::net::{Clock, Listening, NetError, Stop, Watch, work};
 use mlt_lite::plan::{Entry, Plan};
 use mlt_lite::ps::server::ServerCore;
 use mlt_lite::report::{Cell, Column, Table};
 use mlt_lite::run::{Job, WORDS, prepare};
-use mlt_lite::shape::Shape;
 use mlt_lite::train::Processor;
 use mlt_lite::units::Instant;
 
@@ -46,7 +43,7 @@ type Group = fn() -> Vec<Row>;
 fn main() {
     let words: Vec<String> =
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let groups: [(&str, Group); 3] = [("codec", codecs), ("train", training), ("round", rounds)];
+    let groups: [(&str, Group); 2] = [("codec", codecs), ("round", rounds)];
     let mut rows = Vec::new();
     for (name, group) in groups {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
@@ -124,30 +121,6 @@ fn codecs() -> Vec<Row> {
         ratio: Some((seconds[0] / taken, "memory copy")),
     });
     rows.collect()
-}
-
-fn training() -> Vec<Row> {
-    let shape = Shape { channels: 1, height: 28, width: 28 };
-    let mut rows = Vec::new();
-    for (name, batch) in [("fc", 64), ("resnet8", 8), ("resnet8", 64)] {
-        let recipe = Recipe::builtin(name).expect("it is built in");
-        let mut network =
-            Network::new(&recipe, shape, 10, NonZeroUsize::MIN).expect("it fits the shape");
-        let parameters = network.init(1);
-        let mut gradient = vec![0.0; parameters.len()];
-        let images: Vec<f32> = (0..batch * 784).map(|i| ((i * 91) as f32).sin()).collect();
-        let labels: Vec<u8> = (0..batch).map(|i| (i % 10) as u8).collect();
-        let seconds = race(&mut [Box::new(|| {
-            network.gradient(&parameters, &images, &labels, &mut gradient);
-        })])[0];
-        rows.push(Row {
-            what: format!("{name} gradient, batch {batch}, 1 thread"),
-            figure: batch as f64 / seconds,
-            unit: "images/s",
-            ratio: None,
-        });
-    }
-    rows
 }
 
 /// Collects how long rounds take, from the start of one to the start of the next.

@@ -38,15 +38,15 @@ const STEPS: u64 = 64;
 
 /// How often memory is asked for in [`STEPS`] steps and evaluations.
 fn allocations(model: &str, threads: usize) -> usize {
-    let dataset = Arc::new(Dataset::load(&DatasetSpec::Optdigits, None).unwrap());
-    let recipe = Recipe::builtin(model).unwrap();
+    let dataset = Arc::new(Dataset::load(&DatasetSpec::Optdigits, None).expect("it is built in"));
+    let recipe = Recipe::builtin(model).expect("it is built in");
     let (shape, classes) = (dataset.info.shape, dataset.info.classes);
-    let threads = NonZeroUsize::new(threads).unwrap();
-    let network = Network::new(&recipe, shape, classes, threads).unwrap();
+    let threads = NonZeroUsize::new(threads).expect("above 0");
+    let network = Network::new(&recipe, shape, classes, threads).expect("it fits");
     let parameters = network.init(7);
     let gradient = vec![0.0; parameters.len()];
     let mut delivery = Delivery { parameters, gradient, ..Delivery::default() };
-    let sampler = Sampler::new(&dataset.train.labels, Shards::Iid, 1, 7).unwrap();
+    let sampler = Sampler::new(&dataset.train.labels, Shards::Iid, 1, 7).expect("one worker");
     let mut trainer = Trainer::new(network, dataset, sampler, Augment::CropFlip, 7);
     let mut step = |i: u64| {
         trainer.gradient(&mut delivery, 0, 16 * i, 16);

@@ -139,11 +139,23 @@ impl Direct {
                 context.kernels.product(&product, weights);
             }
         }
-        for (row, col) in output.shape.pixels() {
-            context.kernels.add(
-                biases,
-                &deltas[row * output.delta.strides.row + col * output.delta.strides.col..],
-            );
+        for (block, biases) in biases.chunks_exact_mut(BLOCK).enumerate() {
+            let mut sum = [0.0; BLOCK];
+            let product = Product {
+                rows: 1,
+                cols: BLOCK,
+                terms: [1, output.shape.height, output.shape.width],
+                left: Factor { values: &[1.0], terms: [0; 3] },
+                left_row: 0,
+                right: Factor { values: &deltas[block * BLOCK..], terms: [0, row, col] },
+                out_row: BLOCK,
+                start: Start::Zero,
+                skip: None,
+                relu: false,
+            };
+            // A sum of its own for each image: adding few values to many loses digits.
+            context.kernels.product(&product, &mut sum);
+            context.kernels.add(biases, &sum);
         }
     }
 

@@ -13,6 +13,7 @@ mod dot;
 mod level;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod peak;
 mod plain;
 mod pointwise;
 mod product;

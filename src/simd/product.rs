@@ -180,8 +180,8 @@ pub unsafe fn tile<V: Vector, const R: usize, const G: usize, const ADJACENT: bo
 
 #[inline(always)]
 unsafe fn load<V: Vector, const G: usize>(from: *const f32) -> [V; G] {
-    // SAFETY: the caller vouches for G registers of values. No closure here or below: one that is not inlined has not got
-    // the instructions of the level.
+    // SAFETY: the caller vouches for G registers of values. No closure here or below: one that is not inlined has not
+    // got the instructions of the level.
     unsafe {
         let mut values = [V::load(from); G];
         for (g, value) in values.iter_mut().enumerate().skip(1) {

@@ -3,6 +3,7 @@
 
 use super::dot::{self, DOT_COLS, Dot, DotTile};
 use super::level::{Level, LevelError};
+use super::peak;
 use super::plain::Plain;
 use super::pointwise;
 use super::product::{self, Product, Tiles};
@@ -25,6 +26,7 @@ pub struct Kernels {
     add: unsafe fn(&mut [f32], &[f32]),
     challenge: unsafe fn(u8, &[f32], &mut [f32], &mut [u8]),
     award: unsafe fn(u8, &[f32], &[u8], &mut [f32]),
+    multiply_adds: unsafe fn(u64) -> u64,
 }
 
 impl Kernels {
@@ -120,6 +122,14 @@ impl Kernels {
         unsafe { (self.taps)(n, matrices, out) }
     }
 
+    /// Multiplies and adds for so many rounds and does nothing else; how many floating-point operations that was. Their
+    /// rate is the peak of a core at this level.
+    #[must_use]
+    pub fn multiply_adds(&self, rounds: u64) -> u64 {
+        // SAFETY: asks for nothing but the level.
+        unsafe { (self.multiply_adds)(rounds) }
+    }
+
     /// See [`pointwise::gate`].
     pub fn gate(&self, deltas: &mut [f32], values: &[f32]) {
         // SAFETY: the loops of `pointwise` check for themselves.
@@ -198,6 +208,7 @@ macro_rules! level {
             add: $module::add,
             challenge: $module::challenge,
             award: $module::award,
+            multiply_adds: $module::multiply_adds,
         };
 
         /// The generic kernels, compiled for the level. Each passes on to its caller what it asks for itself.
@@ -293,6 +304,11 @@ macro_rules! level {
             $(#[$features])*
             pub unsafe fn award(place: u8, deltas: &[f32], winners: &[u8], target: &mut [f32]) {
                 pointwise::award(place, deltas, winners, target);
+            }
+
+            $(#[$features])*
+            pub unsafe fn multiply_adds(rounds: u64) -> u64 {
+                unsafe { peak::multiply_adds::<$vector>(rounds) }
             }
         }
     };

@@ -224,7 +224,7 @@ fn the_gradient_of_pixels_beyond_the_edge_is_left_out() {
         let mut whole = vec![0.0; 4 * 8 * DEPTH];
         let spread = Spread { beyond: (0, 0), rows: 4, cols: 8, added: 0 };
         kernels.winograd_spread(&row, &transformed, &spread, &mut whole);
-        // The first row and column are outside, so are the last row and two columns; the second row has a value already.
+        // The first row and column are outside, so are the last row and two columns; one row has a value already.
         let mut found = vec![3.0; 4 * 8 * DEPTH];
         let spread = Spread { beyond: (1, 1), rows: 2, cols: 5, added: 2 };
         kernels.winograd_spread(&row, &transformed, &spread, &mut found);

@@ -168,8 +168,8 @@ pub unsafe fn input<V: Vector>(at: &TileRow, pixels: &[f32], tiles: &mut [f32]) 
 /// `check_output` has passed, and the processor has the level of `V`.
 #[inline(always)]
 pub unsafe fn output<V: Vector>(at: &TileRow, tiles: &[f32], finish: &Finish<'_>, out: &mut [f32]) {
-    // SAFETY: `check_output` has seen the last tile and the last pixel of each slice; pixels beyond `rows` and `cols` are
-    // left out.
+    // SAFETY: `check_output` has seen the last tile and the last pixel of each slice; pixels beyond `rows` and `cols`
+    // are left out.
     unsafe {
         for tile in 0..at.tiles {
             let cols = (finish.cols - 2 * tile).min(2);
@@ -212,8 +212,8 @@ pub unsafe fn delta<V: Vector>(at: &TileRow, pixels: &[f32], tiles: &mut [f32], 
     // SAFETY: `check_delta` has seen the last pixel, the last tile and the last channel.
     unsafe {
         for channel in (0..at.depth).step_by(V::LANES) {
-            let bias = bias.as_mut_ptr().add(channel);
-            let mut sum = V::load(bias);
+            // A sum of its own for each row: adding few values to many loses digits.
+            let mut sum = V::splat(0.0);
             for tile in 0..at.tiles {
                 let from = pixels.as_ptr().add(2 * tile * at.pixels.col + channel);
                 let [a, b] = [V::load(from), V::load(from.add(at.pixels.col))];
@@ -241,7 +241,8 @@ pub unsafe fn delta<V: Vector>(at: &TileRow, pixels: &[f32], tiles: &mut [f32], 
                     zero.sub(right).store(to.add(3 * at.plane));
                 }
             }
-            sum.store(bias);
+            let bias = bias.as_mut_ptr().add(channel);
+            V::load(bias).add(sum).store(bias);
         }
     }
 }
