@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -130,7 +131,8 @@ fn training() -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, batch) in [("fc", 64), ("resnet8", 8), ("resnet8", 64)] {
         let recipe = Recipe::builtin(name).expect("it is built in");
-        let mut network = Network::new(&recipe, shape, 10).expect("it fits the shape");
+        let mut network =
+            Network::new(&recipe, shape, 10, NonZeroUsize::MIN).expect("it fits the shape");
         let parameters = network.init(1);
         let mut gradient = vec![0.0; parameters.len()];
         let images: Vec<f32> = (0..batch * 784).map(|i| ((i * 91) as f32).sin()).collect();
@@ -199,7 +201,7 @@ fn our_rounds() -> Vec<f64> {
     for _ in 0..WORKERS {
         let address = address.clone();
         std::thread::spawn(move || {
-            let processor = Processor::new(prepare(PathBuf::new()));
+            let processor = Processor::new(prepare(PathBuf::new(), NonZeroUsize::MIN));
             let mut stop = Stop::listen().expect("signals");
             work(&address, processor, &|_| None, Duration::from_secs(9), &mut stop, |_| ())
         });

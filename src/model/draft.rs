@@ -2,17 +2,10 @@
 
 use super::error::RecipeError;
 use super::layer::{Layer, Padding, Width};
+use super::parameters::{Parameter, Parameters};
 use super::recipe::{NAME, Recipe, is_name};
 use super::slot::Window;
 use crate::shape::Shape;
-
-/// A parameter tensor, and how many inputs each unit that it belongs to has.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub fan_in: usize,
-}
 
 /// No image's activations of one layer have more values: 256 MB.
 const ACTIVATIONS_MAX: usize = 1 << 26;
@@ -24,6 +17,7 @@ const KERNEL_MAX: usize = 31;
 const POOL_MAX: usize = 15;
 
 /// An operation before it is known where slots lie.
+#[derive(Debug)]
 pub enum Draft {
     Conv { from: usize, window: Window, relu: bool },
     Relu { from: usize },
@@ -45,25 +39,40 @@ impl Draft {
     }
 }
 
-/// The operations of a recipe: number `i` makes slot `i + 1`, slot 0 is the input.
+/// The operations of a recipe: number `i` makes slot `i + 1`, slot 0 is the input, the last one the logits.
+#[derive(Debug)]
 pub struct Drafts {
     pub ops: Vec<Draft>,
     /// Shapes of the slots.
     pub shapes: Vec<Shape>,
     /// Zeros that the widest convolution over a slot reads on each side.
     pub borders: Vec<usize>,
-    /// Weight, bias, weight, bias, ... in the order of the layers.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Parameters,
 }
 
 impl Drafts {
     /// The operations that `recipe` makes for images of `shape` that belong to one of `classes`.
     pub fn new(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Self, RecipeError> {
-        let made =
-            Self { ops: Vec::new(), shapes: vec![shape], borders: vec![0], parameters: Vec::new() };
-        let mut builder = Builder { recipe, classes, made, skips: Vec::new() };
+        let mut builder = Builder {
+            recipe,
+            classes,
+            ops: Vec::new(),
+            shapes: vec![shape],
+            borders: vec![0],
+            parameters: Vec::new(),
+            skips: Vec::new(),
+        };
         builder.layers(recipe.layers(), "", "")?;
-        Ok(builder.made)
+        let Builder { ops, shapes, borders, parameters, .. } = builder;
+        let logits = Shape { channels: classes, height: 1, width: 1 };
+        let last = shapes[ops.len()];
+        if ops.is_empty() || last != logits {
+            return Err(recipe.whole(format!(
+                "its last layer makes {last} where {classes} logits are wanted: end with a linear layer, \
+                 out = \"classes\""
+            )));
+        }
+        Ok(Self { ops, shapes, borders, parameters: Parameters::of(recipe, parameters)? })
     }
 }
 
@@ -71,7 +80,10 @@ impl Drafts {
 struct Builder<'a> {
     recipe: &'a Recipe,
     classes: usize,
-    made: Drafts,
+    ops: Vec<Draft>,
+    shapes: Vec<Shape>,
+    borders: Vec<usize>,
+    parameters: Vec<Parameter>,
     /// Inputs of the residuals that are not closed yet.
     skips: Vec<usize>,
 }
@@ -85,7 +97,7 @@ struct Place<'a> {
 impl Builder<'_> {
     /// The slot that the next layer reads.
     fn current(&self) -> usize {
-        self.made.ops.len()
+        self.ops.len()
     }
 
     fn layers(&mut self, layers: &[Layer], prefix: &str, outer: &str) -> Result<(), RecipeError> {
@@ -98,7 +110,7 @@ impl Builder<'_> {
 
     fn layer(&mut self, layer: &Layer, place: &Place<'_>) -> Result<(), RecipeError> {
         let from = self.current();
-        let input = self.made.shapes[from];
+        let input = self.shapes[from];
         match layer {
             Layer::Linear { name, out } => {
                 if input.height * input.width != 1 {
@@ -107,13 +119,13 @@ impl Builder<'_> {
                 }
                 let window = Window { kernel: 1, stride: 1, padding: 0 };
                 let shape = vec![self.width(*out, place)?, input.channels];
-                self.parameters(name, place, shape)?;
+                self.parametrise(name, place, shape)?;
                 self.conv(*out, window, place)
             }
             Layer::Conv { name, out, kernel, stride, padding } => {
                 let window = self.window(*kernel, *stride, *padding, place)?;
                 let shape = vec![self.width(*out, place)?, input.channels, *kernel, *kernel];
-                self.parameters(name, place, shape)?;
+                self.parametrise(name, place, shape)?;
                 self.conv(*out, window, place)
             }
             Layer::Residual { name, layers } => self.residual(name, layers, place),
@@ -164,7 +176,7 @@ impl Builder<'_> {
         self.layers(layers, &prefix, &format!("{} > ", place.layer))?;
         self.skips.pop();
         let from = self.current();
-        let (input, output) = (self.made.shapes[skip], self.made.shapes[from]);
+        let (input, output) = (self.shapes[skip], self.shapes[from]);
         if input != output {
             let problem = format!("its layers turn {input} into {output}, which cannot be added");
             return Err(self.error(place, problem));
@@ -175,7 +187,7 @@ impl Builder<'_> {
     /// Makes a ReLU part of the operation before it, if that can be and nobody else reads what it made.
     fn fuse_relu(&mut self) -> bool {
         let current = self.current();
-        match self.made.ops.last_mut() {
+        match self.ops.last_mut() {
             Some(Draft::Conv { relu, .. } | Draft::Add { relu, .. })
                 if !self.skips.contains(&current) =>
             {
@@ -188,7 +200,7 @@ impl Builder<'_> {
 
     fn conv(&mut self, out: Width, window: Window, place: &Place<'_>) -> Result<(), RecipeError> {
         let from = self.current();
-        let input = self.made.shapes[from];
+        let input = self.shapes[from];
         let Window { kernel, stride, padding } = window;
         let side = |side: usize| {
             let bordered = side + 2 * padding;
@@ -198,7 +210,7 @@ impl Builder<'_> {
             let problem = format!("its input {input} is smaller than its {kernel}x{kernel} kernel");
             return Err(self.error(place, problem));
         };
-        self.made.borders[from] = self.made.borders[from].max(padding);
+        self.borders[from] = self.borders[from].max(padding);
         let channels = self.width(out, place)?;
         let shape = Shape { channels, height, width };
         self.push(Draft::Conv { from, window, relu: false }, shape, place)
@@ -238,7 +250,7 @@ impl Builder<'_> {
         }
     }
 
-    fn parameters(
+    fn parametrise(
         &mut self,
         name: &str,
         place: &Place<'_>,
@@ -247,8 +259,8 @@ impl Builder<'_> {
         self.check_name(name, place)?;
         let (outputs, fan_in) = (shape[0], shape[1..].iter().product());
         let named = |suffix: &str| format!("{}{name}.{suffix}", place.prefix);
-        self.made.parameters.push(Parameter { name: named("weight"), shape, fan_in });
-        self.made.parameters.push(Parameter { name: named("bias"), shape: vec![outputs], fan_in });
+        self.parameters.push(Parameter { name: named("weight"), shape, fan_in });
+        self.parameters.push(Parameter { name: named("bias"), shape: vec![outputs], fan_in });
         Ok(())
     }
 
@@ -265,9 +277,9 @@ impl Builder<'_> {
                 format!("it makes {shape}, more than {ACTIVATIONS_MAX} values of an image");
             return Err(self.error(place, problem));
         }
-        self.made.ops.push(draft);
-        self.made.shapes.push(shape);
-        self.made.borders.push(0);
+        self.ops.push(draft);
+        self.shapes.push(shape);
+        self.borders.push(0);
         Ok(())
     }
 

@@ -1,14 +1,14 @@
 //! A recipe compiled for one kind of input: which layer reads and writes what, and where everything lies.
 
 use super::conv::{Conv, Places, is_flat};
-use super::draft::{Draft, Drafts, Parameter};
+use super::draft::{Draft, Drafts};
 use super::error::RecipeError;
+use super::parameters::Parameters;
 use super::pointwise::{Add, Flatten, Relu};
 use super::pool::MaxPool;
 use super::recipe::Recipe;
 use super::slot::Slot;
 use super::tape::Deposit;
-use crate::flat::Layout;
 use crate::shape::Shape;
 
 /// One layer at work.
@@ -29,41 +29,19 @@ pub struct Graph {
     pub ops: Vec<Op>,
     /// From this operation on images are rows of a matrix; before it they are worked on one by one.
     pub split: usize,
-    pub layout: Layout,
-    /// Weight, bias, weight, bias, ... in the order of the layers.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Parameters,
 }
-
-/// No model has more parameters: 1 GB.
-const PARAMETERS_MAX: usize = 1 << 28;
 
 impl Graph {
     /// Compiles `recipe` for images of `shape` that belong to one of `classes`.
     pub fn new(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Self, RecipeError> {
         let Drafts { ops: drafts, shapes, borders, parameters } =
             Drafts::new(recipe, shape, classes)?;
-        let logits = Shape { channels: classes, height: 1, width: 1 };
-        let last = shapes[drafts.len()];
-        if drafts.is_empty() || last != logits {
-            return Err(recipe.whole(format!(
-                "its last layer makes {last} where {classes} logits are wanted: end with a linear layer, \
-                 out = \"classes\""
-            )));
-        }
-        let tensors = parameters.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
-        let layout = Layout::new(tensors).map_err(|problem| RecipeError::Layout {
-            origin: recipe.origin().to_owned(),
-            problem,
-        })?;
-        if layout.values() > PARAMETERS_MAX {
-            let found = layout.values();
-            return Err(recipe.whole(format!("{found} parameters are more than {PARAMETERS_MAX}")));
-        }
         let deposits = deposits(&drafts);
         let split = split(&drafts, &shapes);
         let slots = slots(&drafts, &shapes, &borders, &deposits, split);
-        let ops = place(drafts, &slots, &deposits, &parameters, &layout);
-        Ok(Self { slots, ops, split, layout, parameters })
+        let ops = place(drafts, &slots, &deposits, &parameters);
+        Ok(Self { slots, ops, split, parameters })
     }
 }
 
@@ -131,20 +109,16 @@ fn place(
     drafts: Vec<Draft>,
     slots: &[Slot],
     deposits: &[Vec<Deposit>],
-    parameters: &[Parameter],
-    layout: &Layout,
+    parameters: &Parameters,
 ) -> Vec<Op> {
-    let values = |parameter: &Parameter| {
-        let tensor = layout.tensor(&parameter.name).expect("the layout is made of the parameters");
-        tensor.values.clone()
-    };
-    let mut tensors = parameters.chunks_exact(2).map(|pair| (values(&pair[0]), values(&pair[1])));
+    let mut tensors = parameters.pairs();
     let (mut packed, mut turned) = (0, 0);
     let ops = drafts.into_iter().enumerate().map(|(i, draft)| {
         let (to, deposit) = (i + 1, deposits[i][0]);
         match draft {
             Draft::Conv { from, window, relu } => {
-                let (weight, bias) = tensors.next().expect("every convolution has two parameters");
+                let pair = tensors.next().expect("every convolution has two parameters");
+                let [weight, bias] = pair.map(|tensor| tensor.values.clone());
                 let places = Places { weight, bias, packed, turned };
                 let conv = Conv::new((from, to), window, relu, deposit, slots, places);
                 (packed, turned) = conv.ends();

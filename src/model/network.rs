@@ -1,14 +1,14 @@
 //! A model at work: losses, gradients and predictions for parameters that somebody else keeps.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use super::error::RecipeError;
 use super::graph::{Graph, Op};
 use super::loss::{cross_entropy, prediction};
-use super::recipe::{Init, Recipe};
+use super::recipe::Recipe;
 use super::tape::{Tape, put_channel};
 use crate::flat::Layout;
-use crate::rng;
 use crate::shape::Shape;
 use crate::simd::{Aligned, Kernels, LANES, Lanes, Level};
 
@@ -21,8 +21,8 @@ use crate::simd::{Aligned, Kernels, LANES, Lanes, Level};
 #[derive(Debug)]
 pub struct Network {
     kernels: &'static Kernels,
+    threads: NonZeroUsize,
     graph: Graph,
-    init: Init,
     classes: usize,
     /// Parameters in kernel order.
     packed: Aligned,
@@ -55,12 +55,18 @@ fn chunk_images(batch: usize) -> usize {
 }
 
 impl Network {
-    /// Compiles `recipe` for images of `shape` that belong to one of `classes`, at the level of this processor.
+    /// Compiles `recipe` for images of `shape` that belong to one of `classes`, at the level of this processor, for
+    /// `threads` threads.
     ///
     /// # Errors
     /// If the layers do not fit the shape, or the level that is asked for cannot be had.
-    pub fn new(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Self, RecipeError> {
-        Self::at_level(recipe, shape, classes, Level::detect()?)
+    pub fn new(
+        recipe: &Recipe,
+        shape: Shape,
+        classes: usize,
+        threads: NonZeroUsize,
+    ) -> Result<Self, RecipeError> {
+        Self::at_level(recipe, shape, classes, threads, Level::detect()?)
     }
 
     /// The same at a given level.
@@ -71,6 +77,7 @@ impl Network {
         recipe: &Recipe,
         shape: Shape,
         classes: usize,
+        threads: NonZeroUsize,
         level: Level,
     ) -> Result<Self, RecipeError> {
         let kernels = Kernels::of(level)?;
@@ -83,7 +90,7 @@ impl Network {
         let is_pooled = |slot: usize| slot > 0 && matches!(graph.ops[slot - 1], Op::MaxPool(_));
         Ok(Self {
             kernels,
-            init: recipe.init(),
+            threads,
             classes,
             packed: Aligned::zeros(packed * LANES),
             turned: Aligned::zeros(turned * LANES),
@@ -97,7 +104,13 @@ impl Network {
     /// The names and shapes of the parameters.
     #[must_use]
     pub const fn layout(&self) -> &Layout {
-        &self.graph.layout
+        self.graph.parameters.layout()
+    }
+
+    /// See [`Parameters::init`](super::Parameters::init).
+    #[must_use]
+    pub fn init(&self, seed: u64) -> Vec<f32> {
+        self.graph.parameters.init(seed)
     }
 
     /// The level of the kernels.
@@ -106,27 +119,10 @@ impl Network {
         self.kernels.level()
     }
 
-    /// The parameters that a run with this seed starts from, the same on every machine.
+    /// How many threads compute. Results do not depend on it.
     #[must_use]
-    pub fn init(&self, seed: u64) -> Vec<f32> {
-        let mut parameters = vec![0.0; self.graph.layout.values()];
-        for parameter in &self.graph.parameters {
-            let tensor = self.graph.layout.tensor(&parameter.name);
-            let tensor = tensor.expect("the layout is made of the parameters");
-            let fan_in = parameter.fan_in as f64;
-            let is_bias = parameter.shape.len() == 1;
-            let bound = match self.init {
-                Init::Torch => (1.0 / fan_in).sqrt(),
-                Init::He if is_bias => 0.0,
-                Init::He => (6.0 / fan_in).sqrt(),
-            };
-            // A stream per tensor: another layer does not change the numbers of this one.
-            let mut rng = rng::stream(seed, &format!("init {}", parameter.name), 0);
-            for value in &mut parameters[tensor.values.clone()] {
-                *value = ((2.0 * rng::unit(&mut rng) - 1.0) * bound) as f32;
-            }
-        }
-        parameters
+    pub const fn threads(&self) -> NonZeroUsize {
+        self.threads
     }
 
     /// The mean loss of a batch; its gradient goes to `gradient`.
@@ -141,7 +137,7 @@ impl Network {
         labels: &[u8],
         gradient: &mut [f32],
     ) -> f64 {
-        assert_eq!(gradient.len(), self.graph.layout.values(), "values of the gradient");
+        assert_eq!(gradient.len(), self.layout().values(), "values of the gradient");
         self.take(parameters, images, labels);
         self.total.fill(0.0);
         let scale = 1.0 / labels.len() as f32;
@@ -183,7 +179,7 @@ impl Network {
     /// Checks what a call is given and packs the parameters.
     fn take(&mut self, parameters: &[f32], images: &[f32], labels: &[u8]) {
         let image = self.graph.slots[0].shape.values();
-        assert_eq!(parameters.len(), self.graph.layout.values(), "values of the parameters");
+        assert_eq!(parameters.len(), self.layout().values(), "values of the parameters");
         assert_eq!(images.len(), labels.len() * image, "values of {} images", labels.len());
         assert!(!labels.is_empty(), "a batch without images");
         let stranger = labels.iter().find(|label| usize::from(**label) >= self.classes);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::serving::{Start, serve};
+use super::threads::threads;
 use super::workers::Workers;
 use super::{Console, WORDS};
 use crate::cli::{self, Exit, Failure, bind_address};
@@ -25,8 +26,9 @@ pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Fail
         server.set_ip([127, 0, 0, 1].into());
     }
     let (count, data_dir) = (plan.workers, plan.data_dir.clone());
+    let threads = threads(typed.threads, count);
     console.say(format!("training with {count} worker processes at {server}"));
-    let start = |folder: &Path| Workers::start(count, server, &data_dir, folder);
+    let start = |folder: &Path| Workers::start(count, server, &data_dir, threads, folder);
     let how = Start { command: "train", listening, runs: &typed.runs, json: typed.json };
     serve(plan, how, console, start)
 }
