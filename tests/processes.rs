@@ -306,6 +306,18 @@ fn bad_input_is_said_with_its_exit_code() {
 }
 
 #[test]
+fn kernels_that_cannot_be_had_are_refused_before_anything_starts() {
+    let scratch = Scratch::new("level");
+    for line in ["train --name run", "sim --name run"] {
+        let output = scratch.mlt_lite(line).env("MLT_LITE_SIMD", "mmx").output().unwrap();
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{line}: {err}");
+        assert!(err.contains("scalar, avx2 and avx512"), "{line}: {err}");
+        assert!(!scratch.path("runs").exists(), "{line}");
+    }
+}
+
+#[test]
 fn a_server_of_another_version_is_recognised() {
     let scratch = Scratch::new("version");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -8,6 +8,7 @@ use crate::cli::{self, Exit, Failure};
 use crate::event::Event;
 use crate::plan::Plan;
 use crate::sim::{CAPACITY, World};
+use crate::simd::Level;
 use crate::train::{Processor, Refusal};
 use crate::units::Instant;
 use crate::wire::ByeCode;
@@ -30,6 +31,7 @@ const BASE: Duration = Duration::ZERO;
 /// If the plan is bad, data is missing, a file cannot be written, or the run comes to a standstill.
 pub fn sim(typed: &cli::Sim, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let job = Job::new(Plan::from_entries(typed.entries()?, &WORDS)?)?;
+    Level::detect()?;
     let mut world = world(&job, threads(typed.threads, 1))?;
     let mut report = job.report(&typed.runs, "sim", BASE, console)?;
     let patience = job.config.compute_timeout + STALL_LIMIT;

@@ -9,6 +9,7 @@ use super::{Console, WORDS};
 use crate::cli::{self, Exit, Failure, bind_address};
 use crate::net::Listening;
 use crate::plan::Plan;
+use crate::simd::Level;
 
 /// Any free port of this machine.
 const BIND: &str = "127.0.0.1:0";
@@ -19,6 +20,8 @@ const BIND: &str = "127.0.0.1:0";
 /// If the run cannot begin, or ends in any other way than finished or interrupted.
 pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
+    // The workers would find out one after the other.
+    Level::detect()?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(BIND), typed.insecure)?;
     let listening = Listening::bind(address)?;
     let mut server = listening.address();

@@ -38,8 +38,8 @@ impl Workers {
         Self::default()
     }
 
-    /// Starts `count` workers of the server at `address`, in each of which `threads` threads compute; what they say goes
-    /// to files in `folder`.
+    /// Starts `count` workers of the server at `address`, each of which computes with `threads` threads; what they say
+    /// goes to files in `folder`.
     pub(super) fn start(
         count: u16,
         address: SocketAddr,

@@ -69,7 +69,8 @@ fn relu_stops_the_gradient_at_0_and_lets_a_nan_through() {
     assert_eq!(gradient(&own, &x).unwrap()[..3], [0.0, 2.0, 3.0], "candle is right now: use it");
 }
 
-/// A convolution of `x` (1 x 2 x height x width) by definition, each result `i` counted `i + 1` times: results, gradient of `x`, gradient of the weight (3 x 2 x kernel x kernel).
+/// A convolution of `x` (1 x 2 x height x width) by definition, each result `i` counted `i + 1` times: results,
+/// gradient of `x`, gradient of the weight (3 x 2 x kernel x kernel).
 fn defined(x: &Tensor, weight: &Tensor, window: Window) -> [Vec<f32>; 3] {
     let Window { kernel, stride, padding } = window;
     let (_, _, height, width) = x.dims4().unwrap();
