@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -174,7 +175,7 @@ fn our_rounds() -> Vec<f64> {
     for _ in 0..WORKERS {
         let address = address.clone();
         std::thread::spawn(move || {
-            let processor = Processor::new(prepare(PathBuf::new()));
+            let processor = Processor::new(prepare(PathBuf::new(), NonZeroUsize::MIN));
             let mut stop = Stop::listen().expect("signals");
             work(&address, processor, &|_| None, Duration::from_secs(9), &mut stop, |_| ())
         });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlt_lite::dataset::{Augment, Dataset, DatasetSpec, Sampler, Shards};
-use mlt_lite::model::{Network, Recipe};
+use mlt_lite::model::{Engine, Model, Recipe};
 use mlt_lite::ps::worker::Delivery;
 use mlt_lite::train::{Compute, Trainer};
 
@@ -34,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Steps that are watched.
-const STEPS: u64 = 64;
+const STEPS: u64 = 24;
 
 /// How often memory is asked for in [`STEPS`] steps and evaluations.
 fn allocations(model: &str, threads: usize) -> usize {
@@ -42,12 +42,12 @@ fn allocations(model: &str, threads: usize) -> usize {
     let recipe = Recipe::builtin(model).expect("it is built in");
     let (shape, classes) = (dataset.info.shape, dataset.info.classes);
     let threads = NonZeroUsize::new(threads).expect("above 0");
-    let network = Network::new(&recipe, shape, classes, threads).expect("it fits");
-    let parameters = network.init(7);
+    let model = Model::new(Engine::Native, &recipe, shape, classes, threads).expect("it fits");
+    let parameters = model.init(7);
     let gradient = vec![0.0; parameters.len()];
     let mut delivery = Delivery { parameters, gradient, ..Delivery::default() };
     let sampler = Sampler::new(&dataset.train.labels, Shards::Iid, 1, 7).expect("one worker");
-    let mut trainer = Trainer::new(network, dataset, sampler, Augment::CropFlip, 7);
+    let mut trainer = Trainer::new(model, dataset, sampler, Augment::CropFlip, 7);
     let mut step = |i: u64| {
         trainer.gradient(&mut delivery, 0, 16 * i, 16);
         trainer.evaluate(&delivery.parameters, 0, 64);

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,7 +42,9 @@ fn run(loss: &str, tolerance: &str, codec: &str) -> Cell {
     let entries = COMMON.iter().chain(&own).map(|(key, text)| Entry::flag(key, text)).collect();
     let job = Job::new(Plan::from_entries(entries, &WORDS).unwrap()).unwrap();
     let plan = job.plan();
-    let processors = (0..plan.workers).map(|_| Processor::new(prepare(PathBuf::new()))).collect();
+    let processors = (0..plan.workers)
+        .map(|_| Processor::new(prepare(PathBuf::new(), NonZeroUsize::MIN)))
+        .collect();
     let server = job.server(CAPACITY, plan.seed, Instant::ZERO);
     let mut world = World::new(server, processors, &job.net, plan.compute, plan.seed);
     let mut tally = Tally::default();

@@ -118,6 +118,49 @@ fn the_same_plan_ends_in_the_same_parameters_everywhere() {
 }
 
 #[test]
+fn candle_trains_the_same_model_but_for_rounding() {
+    let scratch = Scratch::new("engine");
+    let line = "--model fc --rounds 12 --workers 2 --batch 40 --seed 5 --json --name";
+    let runs = ["native", "candle"].map(|engine| {
+        let run = json(&scratch.run(&format!("train --engine {engine} {line} {engine}")));
+        let evals = scratch.path(&format!("runs/{engine}/evals.csv"));
+        let evals = std::fs::read_to_string(evals).unwrap();
+        let loss: f64 =
+            evals.lines().last().unwrap().split(',').next_back().unwrap().parse().unwrap();
+        (run, loss)
+    });
+    let [(native, native_loss), (candle, candle_loss)] = runs;
+    assert_ne!(native["plan"], candle["plan"]);
+    assert!((native_loss - candle_loss).abs() < 1e-4 * native_loss, "{native_loss} {candle_loss}");
+    let log = std::fs::read_to_string(scratch.path("runs/candle/worker-1.log")).unwrap();
+    assert!(log.contains(": ready: fc, candle, "), "{log}");
+    let eval = |engine: &str| {
+        let line = format!("eval runs/native/final.safetensors --json --engine {engine}");
+        json(&scratch.run(&line))
+    };
+    let (native, candle) = (eval("native"), eval("candle"));
+    assert_eq!(native["correct"], candle["correct"]);
+    let apart = native["loss"].as_f64().unwrap() - candle["loss"].as_f64().unwrap();
+    assert!(apart.abs() < 1e-5, "{native} {candle}");
+}
+
+#[test]
+fn threads_are_no_part_of_the_run() {
+    let scratch = Scratch::new("threads");
+    let line = "--model resnet8 --rounds 2 --workers 2 --batch 20 --json";
+    let one = json(&scratch.run(&format!("train {line} --threads 1 --name one")));
+    let three = json(&scratch.run(&format!("train {line} --threads 3 --name three")));
+    let sim = json(&scratch.run(&format!("sim {line} --threads 2")));
+    for other in [&three, &sim] {
+        assert_eq!([&one["plan"], &one["digest"]], [&other["plan"], &other["digest"]]);
+    }
+    let log = std::fs::read_to_string(scratch.path("runs/three/worker-2.log")).unwrap();
+    assert!(log.contains(": ready: resnet8, ") && log.contains(", 3 threads\n"), "{log}");
+    let plan = std::fs::read_to_string(scratch.path("runs/three/plan.toml")).unwrap();
+    assert!(!plan.contains("threads"), "{plan}");
+}
+
+#[test]
 fn one_worker_with_three_batches_is_three_workers() {
     let scratch = Scratch::new("batch");
     let run = |workers: u32, batch: u32| -> f64 {
@@ -247,6 +290,10 @@ fn bad_input_is_said_with_its_exit_code() {
         ("train --toleranc 2%".into(), 2, "--tolerance"),
         ("train --tolerance 200%".into(), 2, "tolerance"),
         ("train --net los=3%".into(), 2, "loss"),
+        ("train --engine torch".into(), 2, "native, candle"),
+        ("train --threads 0".into(), 2, "from 1 to 1024"),
+        ("worker 127.0.0.1:1 --threads 1025".into(), 2, "from 1 to 1024"),
+        ("eval bad.safetensors --engine torch".into(), 2, "native, candle"),
         ("eval bad.safetensors".into(), 1, "bad.safetensors"),
         ("eval nothing.safetensors".into(), 1, "nothing.safetensors"),
     ];
@@ -255,6 +302,18 @@ fn bad_input_is_said_with_its_exit_code() {
         let err = stderr(&output);
         assert_eq!(output.status.code(), Some(*code), "{line}: {err}");
         assert!(err.contains(said), "{line}: {err}");
+    }
+}
+
+#[test]
+fn kernels_that_cannot_be_had_are_refused_before_anything_starts() {
+    let scratch = Scratch::new("level");
+    for line in ["train --name run", "sim --name run"] {
+        let output = scratch.mlt_lite(line).env("MLT_LITE_SIMD", "mmx").output().unwrap();
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{line}: {err}");
+        assert!(err.contains("scalar, avx2 and avx512"), "{line}: {err}");
+        assert!(!scratch.path("runs").exists(), "{line}");
     }
 }
 

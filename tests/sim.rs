@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use mlt_lite::model::{Checkpoint, Network, Recipe};
+use mlt_lite::model::{Checkpoint, Parameters, Recipe};
 use mlt_lite::run::FINAL;
 use mlt_lite::shape::Shape;
 use serde_json::Value;
@@ -236,7 +235,7 @@ fn a_checkpoint_knows_all_about_its_run() {
     let rounds: Vec<u32> = history.iter().map(|check| check.0).collect();
     assert!(rounds == [1, 6, 11] && history[0].1, "{history:?}");
     let shape = Shape { channels: 1, height: 28, width: 28 };
-    let network = Network::new(&recipe, shape, 10, NonZeroUsize::MIN).unwrap();
-    let checkpoint = Checkpoint::load(&path, network.layout()).unwrap();
+    let parameters = Parameters::new(&recipe, shape, 10).unwrap();
+    let checkpoint = Checkpoint::load(&path, parameters.layout()).unwrap();
     assert_eq!(checkpoint.extra["momentum"].len(), 7850);
 }

@@ -29,7 +29,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("argh", &["cli"]),
     ("async_signal", &["net"]),
     ("candle_core", &["model"]),
-    ("candle_nn", &["model"]),
     ("crc32fast", &["dataset", "wire"]),
     ("flate2", &["dataset"]),
     ("getrandom", &["net"]),

@@ -1,10 +1,13 @@
 //! The commands and their flags.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
+use crate::model::Engine;
+use crate::named::UnknownName;
 use crate::plan::{Document, Entry, PlanError, overlay};
 use crate::units::parse_duration;
 
@@ -41,6 +44,8 @@ macro_rules! plan_command {
             data_dir
             /// model: fc, resnet8 or a recipe file (default: fc)
             model
+            /// what computes: native (kernels of this program) or candle (its slow reference) (default: native)
+            engine
             /// data set: optdigits, mnist, fashion-mnist, cifar-10, cifar-100 or idx:DIR (default: optdigits)
             dataset
             /// how data is dealt to workers: iid or dirichlet:ALPHA (default: iid)
@@ -159,6 +164,9 @@ plan_command! {
     /// Train on this machine: a server and its worker processes.
     #[argh(subcommand, name = "train", usage = "[flags]")]
     Train {
+        /// threads that compute in each worker; results do not depend on it (default: a fair share of the processors)
+        #[argh(option, from_str_fn(threads))]
+        pub threads: Option<NonZeroUsize>,
         /// address to listen at (default: 127.0.0.1 and any free port)
         #[argh(option)]
         pub bind: Option<String>,
@@ -171,7 +179,11 @@ plan_command! {
 plan_command! {
     /// Run server and workers in one process on a virtual clock; same seed, same files.
     #[argh(subcommand, name = "sim", usage = "[flags]")]
-    Sim {}
+    Sim {
+        /// threads that compute; results do not depend on it (default: all processors)
+        #[argh(option, from_str_fn(threads))]
+        pub threads: Option<NonZeroUsize>,
+    }
 }
 
 /// Join a server and compute gradients; everything else comes from the server.
@@ -187,6 +199,9 @@ pub struct Worker {
     /// how long to look for a server before leaving (default: 60s)
     #[argh(option, default = "Duration::from_secs(60)", from_str_fn(time))]
     pub give_up: Duration,
+    /// threads that compute; results do not depend on it (default: all processors)
+    #[argh(option, from_str_fn(threads))]
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Run a matrix of plans: any key of PLAN.toml may be a list. Finished cells are not repeated.
@@ -202,6 +217,9 @@ pub struct Experiment {
     /// folder of the run folders (default: runs)
     #[argh(option, default = "PathBuf::from(\"runs\")")]
     pub runs: PathBuf,
+    /// threads that compute in each worker of a run; results do not depend on it (default: that of train and sim)
+    #[argh(option, from_str_fn(threads))]
+    pub threads: Option<NonZeroUsize>,
     /// end standard output with the table as one JSON object
     #[argh(switch)]
     pub json: bool,
@@ -266,6 +284,12 @@ pub struct Eval {
     /// folder that holds the data sets (default: data)
     #[argh(option, default = "PathBuf::from(\"data\")")]
     pub data_dir: PathBuf,
+    /// what computes: native (kernels of this program) or candle (its slow reference) (default: native)
+    #[argh(option, default = "Engine::Native", from_str_fn(engine))]
+    pub engine: Engine,
+    /// threads that compute; results do not depend on it (default: all processors)
+    #[argh(option, from_str_fn(threads))]
+    pub threads: Option<NonZeroUsize>,
     /// end standard output with the result as one JSON object
     #[argh(switch)]
     pub json: bool,
@@ -278,6 +302,18 @@ pub struct Version {
     /// print one JSON object
     #[argh(switch)]
     pub json: bool,
+}
+
+/// More threads than this are a slip of the pen.
+pub const THREADS_MAX: usize = 1024;
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = text.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= THREADS_MAX);
+    threads.ok_or_else(|| format!("expected a whole number from 1 to {THREADS_MAX}"))
+}
+
+fn engine(text: &str) -> Result<Engine, String> {
+    text.parse().map_err(|error: UnknownName| error.to_string())
 }
 
 fn time(text: &str) -> Result<Duration, String> {

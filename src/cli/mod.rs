@@ -15,8 +15,8 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 
 pub use bind::{BindError, DEFAULT_BIND, bind_address};
 pub use commands::{
-    Command, Data, DataCommand, DataList, DataVerify, Eval, Experiment, Server, Sim, Train,
-    Version, Worker,
+    Command, Data, DataCommand, DataList, DataVerify, Eval, Experiment, Server, Sim, THREADS_MAX,
+    Train, Version, Worker,
 };
 pub use exit::{Exit, Failure};
 

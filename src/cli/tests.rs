@@ -83,6 +83,11 @@ fn mistakes_are_answered() {
         "data",
         "data verfy",
         "sim --bind 127.0.0.1:1",
+        "train --threads 0",
+        "worker host:1 --threads 1025",
+        "sim --threads many",
+        "server --threads 2",
+        "eval x.safetensors --engine torch",
     ] {
         said += &format!("$ mlt-lite {line}\n{}\n\n", typed(line).unwrap_err());
     }

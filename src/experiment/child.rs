@@ -1,6 +1,7 @@
 //! Runs a cell as a child process of this program: nothing of one run can leak into the next.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -20,6 +21,8 @@ pub struct Child {
     pub program: PathBuf,
     /// The experiment's folder.
     pub folder: PathBuf,
+    /// Threads that compute in each worker, if that is not left to the run.
+    pub threads: Option<NonZeroUsize>,
 }
 
 impl Child {
@@ -41,6 +44,7 @@ impl Child {
             .arg(&plan)
             .arg("--runs")
             .arg(&runs)
+            .args(self.threads.iter().flat_map(|threads| ["--threads".into(), threads.to_string()]))
             // Not `null`, which opens a device: an empty chroot has none.
             .stdin(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -3,6 +3,7 @@
 use std::cell::Cell as Shared;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
@@ -187,7 +188,7 @@ fn program(scratch: &Scratch, body: &str) -> Child {
     fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir_all(scratch.join("cells")).unwrap();
-    Child { program, folder: scratch.to_path_buf() }
+    Child { program, folder: scratch.to_path_buf(), threads: NonZeroUsize::new(3) }
 }
 
 #[test]
@@ -201,6 +202,7 @@ fn a_child_process_runs_a_cell() {
     assert!(!scratch.join("runs").join(cell.key()).exists(), "leftovers are removed");
     let arguments = fs::read_to_string(scratch.join("arguments")).unwrap();
     assert!(arguments.starts_with("sim --json --name sim-"), "{arguments}");
+    assert!(arguments.ends_with(" --threads 3\n"), "{arguments}");
     let written = fs::read_to_string(scratch.join("cells").join(format!("{}.toml", cell.key())));
     assert_eq!(written.unwrap(), cell.plan.to_toml());
 }
@@ -214,6 +216,6 @@ fn a_child_that_fails_says_how() {
     assert_eq!(run("exit 130"), CellError::Interrupted);
     assert_eq!(run("kill -INT $$"), CellError::Interrupted);
     assert!(matches!(run("echo hello"), CellError::Failed(why) if why.contains("no summary")));
-    let missing = Child { program: "no-such-program".into(), folder: scratch.to_path_buf() };
+    let missing = Child { program: "no-such-program".into(), ..program(&scratch, "") };
     assert!(matches!(missing.run(cell), Err(CellError::Failed(_))));
 }

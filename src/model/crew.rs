@@ -6,11 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::error::RecipeError;
 use super::tape::Tape;
 
 /// Threads, each with a tape of its own, that share out pieces of work.
 #[derive(Debug)]
 pub struct Crew {
+    threads: NonZeroUsize,
     tapes: Vec<Tape>,
     /// None for one thread, which is the caller's.
     pool: Option<ThreadPool>,
@@ -20,19 +22,22 @@ pub struct Crew {
 const ALONE: usize = 1 << 22;
 
 impl Crew {
-    /// As many threads; where the system has not got them, fewer.
-    pub fn new(threads: NonZeroUsize, tape: impl Fn() -> Tape) -> Self {
+    /// So many threads.
+    pub fn new(threads: NonZeroUsize, tape: impl Fn() -> Tape) -> Result<Self, RecipeError> {
         let pool = match threads.get() {
             1 => None,
-            threads => ThreadPoolBuilder::new().num_threads(threads).build().ok(),
+            many => {
+                Some(ThreadPoolBuilder::new().num_threads(many).build().map_err(|error| {
+                    RecipeError::Threads { threads, problem: error.to_string() }
+                })?)
+            }
         };
-        let threads = pool.as_ref().map_or(1, ThreadPool::current_num_threads);
-        Self { tapes: (0..threads).map(|_| tape()).collect(), pool }
+        Ok(Self { threads, tapes: (0..threads.get()).map(|_| tape()).collect(), pool })
     }
 
     /// How many threads there are.
-    pub fn threads(&self) -> usize {
-        self.tapes.len()
+    pub const fn threads(&self) -> NonZeroUsize {
+        self.threads
     }
 
     /// Does every piece of `pieces`, of about `work` multiplications all together. A piece must not depend on another,

@@ -2,18 +2,11 @@
 
 use super::error::RecipeError;
 use super::layer::{Layer, Padding, Width};
+use super::parameters::{Parameter, Parameters};
 use super::recipe::{NAME, Recipe, is_name};
 use super::slot::{Border, Window};
 use super::winograd::Winograd;
 use crate::shape::Shape;
-
-/// A parameter tensor, and how many inputs each unit that it belongs to has.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub fan_in: usize,
-}
 
 /// No image's activations of one layer have more values: 256 MB.
 const ACTIVATIONS_MAX: usize = 1 << 26;
@@ -25,6 +18,7 @@ const KERNEL_MAX: usize = 31;
 const POOL_MAX: usize = 15;
 
 /// An operation before it is known where slots lie.
+#[derive(Debug)]
 pub enum Draft {
     Conv { from: usize, window: Window, skip: Option<usize>, relu: bool },
     Linear { from: usize, relu: bool },
@@ -50,22 +44,37 @@ impl Draft {
     }
 }
 
-/// The operations of a recipe: number `i` makes slot `i + 1`, slot 0 is the input.
+/// The operations of a recipe: number `i` makes slot `i + 1`, slot 0 is the input, the last one the logits.
+#[derive(Debug)]
 pub struct Drafts {
     pub ops: Vec<Draft>,
     /// Shapes of the slots.
     pub shapes: Vec<Shape>,
-    /// Weight, bias, weight, bias, ... in the order of the layers.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Parameters,
 }
 
 impl Drafts {
     /// The operations that `recipe` makes for images of `shape` that belong to one of `classes`.
     pub fn new(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Self, RecipeError> {
-        let made = Self { ops: Vec::new(), shapes: vec![shape], parameters: Vec::new() };
-        let mut builder = Builder { recipe, classes, made, skips: Vec::new() };
+        let mut builder = Builder {
+            recipe,
+            classes,
+            ops: Vec::new(),
+            shapes: vec![shape],
+            parameters: Vec::new(),
+            skips: Vec::new(),
+        };
         builder.layers(recipe.layers(), "", "")?;
-        Ok(builder.made)
+        let Builder { ops, shapes, parameters, .. } = builder;
+        let logits = Shape { channels: classes, height: 1, width: 1 };
+        let last = shapes[ops.len()];
+        if ops.is_empty() || last != logits {
+            return Err(recipe.whole(format!(
+                "its last layer makes {last} where {classes} logits are wanted: end with a linear layer, \
+                 out = \"classes\""
+            )));
+        }
+        Ok(Self { ops, shapes, parameters: Parameters::of(recipe, parameters)? })
     }
 
     /// The shapes without the pixels at the lower and right edges that never reach the logits: pooling drops what does
@@ -135,7 +144,9 @@ impl Drafts {
 struct Builder<'a> {
     recipe: &'a Recipe,
     classes: usize,
-    made: Drafts,
+    ops: Vec<Draft>,
+    shapes: Vec<Shape>,
+    parameters: Vec<Parameter>,
     /// Inputs of the residuals that are not closed yet.
     skips: Vec<usize>,
 }
@@ -149,7 +160,7 @@ struct Place<'a> {
 impl Builder<'_> {
     /// The slot that the next layer reads.
     fn current(&self) -> usize {
-        self.made.ops.len()
+        self.ops.len()
     }
 
     fn layers(&mut self, layers: &[Layer], prefix: &str, outer: &str) -> Result<(), RecipeError> {
@@ -162,7 +173,7 @@ impl Builder<'_> {
 
     fn layer(&mut self, layer: &Layer, place: &Place<'_>) -> Result<(), RecipeError> {
         let from = self.current();
-        let input = self.made.shapes[from];
+        let input = self.shapes[from];
         match layer {
             Layer::Linear { name, out } => {
                 if input.height * input.width != 1 {
@@ -170,14 +181,14 @@ impl Builder<'_> {
                     return Err(self.error(place, problem));
                 }
                 let channels = self.width(*out, place)?;
-                self.parameters(name, place, vec![channels, input.channels])?;
+                self.parametrise(name, place, vec![channels, input.channels])?;
                 let shape = Shape { channels, height: 1, width: 1 };
                 self.push(Draft::Linear { from, relu: false }, shape, place)
             }
             Layer::Conv { name, out, kernel, stride, padding } => {
                 let window = self.window(*kernel, *stride, *padding, place)?;
                 let shape = vec![self.width(*out, place)?, input.channels, *kernel, *kernel];
-                self.parameters(name, place, shape)?;
+                self.parametrise(name, place, shape)?;
                 self.conv(*out, window, place)
             }
             Layer::Residual { name, layers } => self.residual(name, layers, place),
@@ -209,7 +220,7 @@ impl Builder<'_> {
                 let shape = Shape { channels: input.values(), height: 1, width: 1 };
                 if from == 0 && self.skips.is_empty() {
                     // The input lies in that order.
-                    self.made.shapes[0] = shape;
+                    self.shapes[0] = shape;
                     return Ok(());
                 }
                 self.push(Draft::Flatten { from }, shape, place)
@@ -233,12 +244,12 @@ impl Builder<'_> {
         self.layers(layers, &prefix, &format!("{} > ", place.layer))?;
         self.skips.pop();
         let from = self.current();
-        let (input, output) = (self.made.shapes[skip], self.made.shapes[from]);
+        let (input, output) = (self.shapes[skip], self.shapes[from]);
         if input != output {
             let problem = format!("its layers turn {input} into {output}, which cannot be added");
             return Err(self.error(place, problem));
         }
-        match self.made.ops.last_mut() {
+        match self.ops.last_mut() {
             Some(Draft::Conv { skip: added @ None, relu: false, .. })
                 // The network's input has no whole blocks of channels.
                 if skip > 0 && from > skip && !self.skips.contains(&from) =>
@@ -253,7 +264,7 @@ impl Builder<'_> {
     /// Makes a ReLU part of the operation before it, if that can be and nobody else reads what it made.
     fn fuse_relu(&mut self) -> bool {
         let current = self.current();
-        match self.made.ops.last_mut() {
+        match self.ops.last_mut() {
             Some(
                 Draft::Conv { relu, .. } | Draft::Linear { relu, .. } | Draft::Add { relu, .. },
             ) if !self.skips.contains(&current) => {
@@ -266,7 +277,7 @@ impl Builder<'_> {
 
     fn conv(&mut self, out: Width, window: Window, place: &Place<'_>) -> Result<(), RecipeError> {
         let from = self.current();
-        let input = self.made.shapes[from];
+        let input = self.shapes[from];
         let Window { kernel, stride, padding } = window;
         let side = |side: usize| {
             let bordered = side + 2 * padding;
@@ -315,7 +326,7 @@ impl Builder<'_> {
         }
     }
 
-    fn parameters(
+    fn parametrise(
         &mut self,
         name: &str,
         place: &Place<'_>,
@@ -324,8 +335,8 @@ impl Builder<'_> {
         self.check_name(name, place)?;
         let (outputs, fan_in) = (shape[0], shape[1..].iter().product());
         let named = |suffix: &str| format!("{}{name}.{suffix}", place.prefix);
-        self.made.parameters.push(Parameter { name: named("weight"), shape, fan_in });
-        self.made.parameters.push(Parameter { name: named("bias"), shape: vec![outputs], fan_in });
+        self.parameters.push(Parameter { name: named("weight"), shape, fan_in });
+        self.parameters.push(Parameter { name: named("bias"), shape: vec![outputs], fan_in });
         Ok(())
     }
 
@@ -342,8 +353,8 @@ impl Builder<'_> {
                 format!("it makes {shape}, more than {ACTIVATIONS_MAX} values of an image");
             return Err(self.error(place, problem));
         }
-        self.made.ops.push(draft);
-        self.made.shapes.push(shape);
+        self.ops.push(draft);
+        self.shapes.push(shape);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Recipes that make no model.
 
+use std::num::NonZeroUsize;
+
 use super::recipe::Recipe;
 use crate::flat::LayoutError;
 use crate::simd::LevelError;
@@ -57,6 +59,14 @@ pub enum RecipeError {
         origin: String,
         /// Why.
         problem: LayoutError,
+    },
+    /// The operating system refuses.
+    #[error("cannot start {threads} threads to compute: {problem}; ask for fewer with --threads")]
+    Threads {
+        /// How many were asked for.
+        threads: NonZeroUsize,
+        /// Why.
+        problem: String,
     },
     /// The kernels that were asked for cannot be had.
     #[error(transparent)]

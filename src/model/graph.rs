@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use super::conv::{Conv, Method};
 use super::direct::Direct;
-use super::draft::{Draft, Drafts, Parameter};
+use super::draft::{Draft, Drafts};
 use super::error::RecipeError;
 use super::linear::Linear;
+use super::parameters::Parameters;
 use super::pointwise::{Add, Flatten, Relu};
 use super::pool::MaxPool;
 use super::recipe::Recipe;
 use super::slot::Slot;
 use super::tape::{Context, Deposit, Tape};
 use super::winograd::Winograd;
-use crate::flat::Layout;
 use crate::shape::Shape;
 use crate::simd::BLOCK;
 
@@ -66,48 +66,25 @@ pub struct Graph {
     pub ops: Vec<Op>,
     /// From this operation on images are rows of a matrix; before it they are worked on one by one.
     pub split: usize,
-    pub layout: Layout,
-    /// Weight, bias, weight, bias, ... in the order of the layers.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Parameters,
     /// Values of the packed parameters, and of a partial gradient.
     pub packed: usize,
     pub partial: usize,
 }
 
-/// No model has more parameters: 1 GB.
-const PARAMETERS_MAX: usize = 1 << 28;
-
 impl Graph {
     /// Compiles `recipe` for images of `shape` that belong to one of `classes`.
     pub fn new(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Self, RecipeError> {
         let drafts = Drafts::new(recipe, shape, classes)?;
-        let logits = Shape { channels: classes, height: 1, width: 1 };
-        let last = drafts.shapes[drafts.ops.len()];
-        if drafts.ops.is_empty() || last != logits {
-            return Err(recipe.whole(format!(
-                "its last layer makes {last} where {classes} logits are wanted: end with a linear layer, \
-                 out = \"classes\""
-            )));
-        }
-        let tensors = drafts.parameters.iter();
-        let tensors = tensors.map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
-        let layout = Layout::new(tensors).map_err(|problem| RecipeError::Layout {
-            origin: recipe.origin().to_owned(),
-            problem,
-        })?;
-        if layout.values() > PARAMETERS_MAX {
-            let found = layout.values();
-            return Err(recipe.whole(format!("{found} parameters are more than {PARAMETERS_MAX}")));
-        }
         let deposits = deposits(&drafts.ops);
         let extents = drafts.extents();
         let split = split(&drafts.ops, &extents);
         let slots = slots(&drafts, &extents, &deposits, split);
         let mut placed = Placed { packed: 0, partial: 0, ops: Vec::new() };
-        place(&drafts, &slots, &deposits, &layout, &mut placed);
+        place(&drafts, &slots, &deposits, &mut placed);
         let Placed { packed, partial, ops } = placed;
         let parameters = drafts.parameters;
-        Ok(Self { slots, ops, split, layout, parameters, packed, partial })
+        Ok(Self { slots, ops, split, parameters, packed, partial })
     }
 
     /// The convolutions and their numbers.
@@ -245,25 +222,17 @@ struct Placed {
 }
 
 /// Turns drafts into operations that know where everything lies.
-fn place(
-    drafts: &Drafts,
-    slots: &[Slot],
-    deposits: &[Vec<Deposit>],
-    layout: &Layout,
-    placed: &mut Placed,
-) {
-    let values = |parameter: &Parameter| {
-        let tensor = layout.tensor(&parameter.name).expect("the layout is made of the parameters");
-        tensor.values.clone()
+fn place(drafts: &Drafts, slots: &[Slot], deposits: &[Vec<Deposit>], placed: &mut Placed) {
+    let mut pairs = drafts.parameters.pairs();
+    let mut parameters = || {
+        let pair = pairs.next().expect("every such layer has two parameters");
+        pair.map(|tensor| tensor.values.clone())
     };
-    let mut tensors =
-        drafts.parameters.chunks_exact(2).map(|pair| (values(&pair[0]), values(&pair[1])));
-    let mut parameters = || tensors.next().expect("every such layer has two parameters");
     for (i, draft) in drafts.ops.iter().enumerate() {
         let (to, deposit) = (i + 1, deposits[i][0]);
         let op = match *draft {
             Draft::Conv { from, window, skip, relu } => {
-                let (weight, bias) = parameters();
+                let [weight, bias] = parameters();
                 let (input, output) = (&slots[from], &slots[to]);
                 let method = match drafts.by_tiles(i) {
                     true => Method::Winograd(Winograd::new(output.shape)),
@@ -290,7 +259,7 @@ fn place(
                 Op::Conv(conv)
             }
             Draft::Linear { from, relu } => {
-                let (weight, bias) = parameters();
+                let [weight, bias] = parameters();
                 let (inputs, outputs) = (slots[from].shape.channels, slots[to].shape.channels);
                 let partial = placed.partial;
                 let linear =

@@ -7,10 +7,9 @@ use super::error::RecipeError;
 use super::graph::{Graph, Op};
 use super::loss::{cross_entropy, prediction};
 use super::pieces::{self, Packing, Piece, Sum};
-use super::recipe::{Init, Recipe};
+use super::recipe::Recipe;
 use super::tape::{Context, Tape};
 use crate::flat::Layout;
-use crate::rng;
 use crate::shape::Shape;
 use crate::simd::{Aligned, Kernels, Level};
 
@@ -24,7 +23,6 @@ use crate::simd::{Aligned, Kernels, Level};
 pub struct Network {
     kernels: &'static Kernels,
     graph: Graph,
-    init: Init,
     classes: usize,
     /// Weights of convolutions in kernel order.
     packed: Aligned,
@@ -109,10 +107,9 @@ impl Network {
         let is_pooled = |slot: usize| slot > 0 && matches!(graph.ops[slot - 1], Op::MaxPool(_));
         let chunk = chunk_images(&graph);
         let scratch = graph.scratch();
-        let crew = Crew::new(threads, || Tape::new(&graph.slots, chunk, is_pooled, scratch));
+        let crew = Crew::new(threads, || Tape::new(&graph.slots, chunk, is_pooled, scratch))?;
         Ok(Self {
             kernels,
-            init: recipe.init(),
             classes,
             packed: Aligned::zeros(graph.packed),
             packings: pieces::packings(&graph),
@@ -126,7 +123,7 @@ impl Network {
     /// The names and shapes of the parameters.
     #[must_use]
     pub const fn layout(&self) -> &Layout {
-        &self.graph.layout
+        self.graph.parameters.layout()
     }
 
     /// The level of the kernels.
@@ -137,31 +134,14 @@ impl Network {
 
     /// How many threads compute.
     #[must_use]
-    pub fn threads(&self) -> usize {
+    pub const fn threads(&self) -> NonZeroUsize {
         self.crew.threads()
     }
 
-    /// The parameters that a run with this seed starts from, the same on every machine.
+    /// See [`Parameters::init`](super::Parameters::init).
     #[must_use]
     pub fn init(&self, seed: u64) -> Vec<f32> {
-        let mut parameters = vec![0.0; self.graph.layout.values()];
-        for parameter in &self.graph.parameters {
-            let tensor = self.graph.layout.tensor(&parameter.name);
-            let tensor = tensor.expect("the layout is made of the parameters");
-            let fan_in = parameter.fan_in as f64;
-            let is_bias = parameter.shape.len() == 1;
-            let bound = match self.init {
-                Init::Torch => (1.0 / fan_in).sqrt(),
-                Init::He if is_bias => 0.0,
-                Init::He => (6.0 / fan_in).sqrt(),
-            };
-            // A stream per tensor: another layer does not change the numbers of this one.
-            let mut rng = rng::stream(seed, &format!("init {}", parameter.name), 0);
-            for value in &mut parameters[tensor.values.clone()] {
-                *value = ((2.0 * rng::unit(&mut rng) - 1.0) * bound) as f32;
-            }
-        }
-        parameters
+        self.graph.parameters.init(seed)
     }
 
     /// The mean loss of a batch; its gradient goes to `gradient`.
@@ -176,7 +156,7 @@ impl Network {
         labels: &[u8],
         gradient: &mut [f32],
     ) -> f64 {
-        assert_eq!(gradient.len(), self.graph.layout.values(), "values of the gradient");
+        assert_eq!(gradient.len(), self.layout().values(), "values of the gradient");
         let tally = self.work(parameters, images, labels, true);
         let Self { kernels, graph, parts, sums, crew, .. } = self;
         let parts = &parts[..labels.len().div_ceil(part_images(labels.len(), chunk_images(graph)))];
@@ -230,7 +210,7 @@ impl Network {
     /// Checks what a call is given.
     fn check(&self, parameters: &[f32], images: &[f32], labels: &[u8]) {
         let image = self.graph.slots[0].shape.values();
-        assert_eq!(parameters.len(), self.graph.layout.values(), "values of the parameters");
+        assert_eq!(parameters.len(), self.layout().values(), "values of the parameters");
         assert_eq!(images.len(), labels.len() * image, "values of {} images", labels.len());
         assert!(!labels.is_empty(), "a batch without images");
         let stranger = labels.iter().find(|label| usize::from(**label) >= self.classes);

@@ -8,8 +8,8 @@ use serde::de::{self, Deserializer};
 use sha2::{Digest, Sha256};
 
 use super::error::RecipeError;
-use super::graph::Graph;
 use super::layer::Layer;
+use super::parameters::Parameters;
 use crate::shape::Shape;
 
 /// The recipes inside the binary, by name.
@@ -133,7 +133,8 @@ impl Recipe {
             return Err(self.whole("[defaults] batch = 0 trains on nothing".to_owned()));
         }
         let Some(expect) = &self.body.expect else { return Ok(()) };
-        let layout = Graph::new(self, expect.input, expect.classes)?.layout;
+        let parameters = Parameters::new(self, expect.input, expect.classes)?;
+        let layout = parameters.layout();
         let digest = super::hex(&layout.digest());
         let (input, classes) = (expect.input, expect.classes);
         for (what, expected, found) in [

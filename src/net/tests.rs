@@ -44,6 +44,7 @@ fn layout() -> Arc<Layout> {
 fn processor(layout: &Arc<Layout>) -> Processor {
     let setup = Setup {
         layout: layout.clone(),
+        engine: String::new(),
         feedback: true,
         slots: 1,
         batch: 1,

@@ -11,7 +11,7 @@ use super::weather::Weather;
 use super::{BATCHES_MAX, Clock, NetError, Stop, entropy};
 use crate::ids::WorkerId;
 use crate::link::NetPlan;
-use crate::ps::worker::{Answer, End, Job, Work, WorkerCore, WorkerEvent};
+use crate::ps::worker::{Answer, Computed, End, Job, Work, WorkerCore, WorkerEvent};
 use crate::train::{self, Exchange, Processor};
 use crate::units::Instant;
 use crate::wire::ByeCode;
@@ -26,6 +26,8 @@ const NOTICE: Duration = Duration::from_secs(2);
 pub enum Note {
     /// The server gave us this number.
     Joined(WorkerId),
+    /// The plan is understood and the data is there; what computes.
+    Ready(String),
     /// The server is looked for again, and why.
     Searching(String),
     /// Nothing has happened for so long; what is waited for.
@@ -173,6 +175,9 @@ impl Driver<'_> {
                 Wake::Answer(Some(answer)) => {
                     self.working = false;
                     self.progress_at = self.clock.now();
+                    if let Computed::Ready(setup) = &answer.result {
+                        tell(Note::Ready(setup.engine.clone()));
+                    }
                     self.core.handle_answer(answer);
                 }
                 Wake::Answer(None) => {

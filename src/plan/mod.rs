@@ -26,6 +26,7 @@ pub use source::{Choice, Document, Entry, Origin, overlay};
 pub use text::line;
 
 use crate::codec::Codec;
+use crate::model::Engine;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::SgdConfig;
 use crate::ps::policy::PolicyConfig;
@@ -37,6 +38,7 @@ pub const KEYS: &[&str] = &[
     "name",
     "data-dir",
     "model",
+    "engine",
     "dataset",
     "shards",
     "augment",
@@ -123,6 +125,8 @@ pub struct Training {
     pub model: String,
     /// Digest of the recipe. No part of the text, which is read together with the recipe.
     pub recipe: String,
+    /// What computes with it.
+    pub engine: Engine,
     /// Name of the data set.
     pub dataset: String,
     /// How the data is dealt to the workers.

@@ -42,8 +42,8 @@ pub struct Words<'a> {
 const SYNTHETIC: RecipeFacts =
     RecipeFacts { digest: String::new(), lr: 0.1, momentum: 0.0, batch: 1 };
 /// Keys that say nothing about a synthetic load.
-const TRAINING_KEYS: [&str; 7] =
-    ["model", "dataset", "epochs", "shards", "augment", "batch", "eval-every"];
+const TRAINING_KEYS: [&str; 8] =
+    ["model", "engine", "dataset", "epochs", "shards", "augment", "batch", "eval-every"];
 /// Longest run: 16 million rounds are a year of 2 s rounds.
 const ROUNDS_MAX: u64 = 1 << 24;
 /// Longest run in epochs.
@@ -203,6 +203,7 @@ impl Typed<'_> {
         let training = Training {
             model,
             recipe: recipe.digest.clone(),
+            engine: self.named("engine")?.unwrap_or_default(),
             dataset: self.checked("dataset", "optdigits")?,
             shards: self.checked("shards", "iid")?,
             augment: self.checked("augment", "none")?,

@@ -31,6 +31,7 @@ fn an_empty_plan_is_all_defaults() {
     insta::assert_snapshot!(plan("").unwrap().to_toml(), @r#"
     data-dir = "data"
     model = "fc"
+    engine = "native"
     dataset = "optdigits"
     shards = "iid"
     augment = "none"
@@ -123,6 +124,8 @@ fn bad_plans_say_what_is_wrong() {
         "model = 'vgg'",
         "epochs = 3\nrounds = 10",
         "bytes = '1MB'\nmodel = 'fc'",
+        "bytes = '1MB'\nengine = 'candle'",
+        "engine = 'torch'",
         "bytes = '1'",
         "worker-timeout = '0s'",
         "compute = '2ms+-3ms'",
@@ -167,10 +170,17 @@ fn lines_hold_any_text() {
 fn local_keys_change_no_digest_and_all_others_do() {
     let digest = |text: &str| plan(text).unwrap().digest();
     let base = digest("");
-    insta::assert_snapshot!(base, @"2426b35a1ced0eaab571a975d7348d4ac2607b7cdb40af4dd1a154393ec6859c");
+    insta::assert_snapshot!(base, @"d4fdbe2c4d257af8c2781aab2ad8403b159af49e57a919a93aae50095261e52a");
     assert_eq!(base, digest("name = 'a'\ndata-dir = '/b'"));
-    let texts =
-        ["lr = 0.1", "seed = 2", "net = 'loss=1%'", "epochs = 6", "policy = 'clr'", "shards = 'x'"];
+    let texts = [
+        "lr = 0.1",
+        "seed = 2",
+        "engine = 'candle'",
+        "net = 'loss=1%'",
+        "epochs = 6",
+        "policy = 'clr'",
+        "shards = 'x'",
+    ];
     for text in texts {
         assert_ne!(base, digest(text), "{text}");
     }
@@ -186,6 +196,7 @@ fn random(seed: u64) -> String {
         line("bytes", (4 + below(1 << 34)).min(1 << 34).to_string());
         line("rounds", (1 + below(1000)).to_string());
     } else {
+        line("engine", format!("'{}'", ["native", "candle"][below(2) as usize]));
         line("batch", (1 + below(65_536)).to_string());
         line(["epochs", "rounds"][below(2) as usize], (1 + below(1000)).to_string());
         line("eval-every", below(9).to_string());

@@ -55,6 +55,7 @@ impl Plan {
         match &self.load {
             Load::Training(training) => {
                 set("model", training.model.as_str().into());
+                set("engine", training.engine.to_string().into());
                 set("dataset", training.dataset.as_str().into());
                 set("shards", training.shards.as_str().into());
                 set("augment", training.augment.as_str().into());

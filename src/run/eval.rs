@@ -1,6 +1,5 @@
 //! `mlt-lite eval`: the accuracy of a saved model.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,10 +7,11 @@ use serde::Serialize;
 
 use crate::cli::{self, Exit, Failure};
 use crate::dataset::{Augment, Dataset, DatasetSpec, Sampler, Shards};
-use crate::model::{Checkpoint, Network, Recipe, digest};
+use crate::model::{Checkpoint, Model, Recipe, digest};
 use crate::train::Trainer;
 
 use super::Console;
+use super::threads::threads;
 
 /// What an evaluation came to.
 #[derive(Debug, Serialize)]
@@ -45,11 +45,12 @@ pub fn eval(typed: &cli::Eval, console: &mut Console<'_>) -> Result<Exit, Failur
         None => known("dataset")?.parse()?,
     };
     let dataset = Arc::new(Dataset::load(&spec, Some(&typed.data_dir))?);
-    let network =
-        Network::new(&recipe, dataset.info.shape, dataset.info.classes, NonZeroUsize::MIN)?;
-    let Checkpoint { parameters, .. } = Checkpoint::load(path, network.layout())?;
+    let (shape, classes) = (dataset.info.shape, dataset.info.classes);
+    let threads = threads(typed.threads, 1);
+    let model = Model::new(typed.engine, &recipe, shape, classes, threads)?;
+    let Checkpoint { parameters, .. } = Checkpoint::load(path, model.layout())?;
     let sampler = Sampler::new(&dataset.train.labels, Shards::Iid, 1, 0)?;
-    let mut trainer = Trainer::new(network, dataset, sampler, Augment::None, 0);
+    let mut trainer = Trainer::new(model, dataset, sampler, Augment::None, 0);
     let tally = trainer.tally(&parameters, 0, u32::MAX);
     let total = f64::from(tally.total.max(1));
     let evaluation = Evaluation {

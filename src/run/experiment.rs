@@ -13,7 +13,11 @@ use super::{Console, WORDS, program};
 pub fn experiment(typed: &cli::Experiment, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let flags = typed.data_dir.iter().map(|folder| Entry::flag("data-dir", folder));
     let experiment = Experiment::read(&typed.plan, &flags.collect::<Vec<_>>(), &WORDS)?;
-    let child = Child { program: program()?, folder: typed.runs.join(&experiment.name) };
+    let child = Child {
+        program: program()?,
+        folder: typed.runs.join(&experiment.name),
+        threads: typed.threads,
+    };
     let now = console.now;
     let mut say = |line: &str| console.say(line);
     let mut hands = Hands { run: &mut |cell| child.run(cell), say: &mut say, now };

@@ -1,7 +1,6 @@
 //! What a server has to do: from a checked plan to its configuration, from its last state to files and a summary.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use crate::cli::{Exit, Failure};
 use crate::dataset::{self, Shards, ShardsError};
 use crate::flat::Layout;
 use crate::link::NetPlan;
-use crate::model::{Checkpoint, Network, digest};
+use crate::model::{Checkpoint, Parameters, digest};
 use crate::plan::{DataSize, Load, Plan, Training};
 use crate::ps::config::ServerConfig;
 use crate::ps::server::{Outcome, ServerCore};
@@ -54,9 +53,9 @@ impl Job {
             (Load::Training(training), Some(recipe)) => {
                 let data = dataset::info(&training.dataset.parse()?, Some(&plan.data_dir))?;
                 enough(training, data.train_len, plan.workers)?;
-                let network = Network::new(recipe, data.shape, data.classes, NonZeroUsize::MIN)?;
+                let parameters = Parameters::new(recipe, data.shape, data.classes)?;
                 let size = DataSize { train: data.train_len as u64, test: data.test_len as u32 };
-                (network.layout().clone(), network.init(plan.seed), size)
+                (parameters.layout().clone(), parameters.init(plan.seed), size)
             }
             _ => {
                 let layout = synthetic_layout(&plan.load);

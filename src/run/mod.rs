@@ -14,6 +14,7 @@ mod prepare;
 mod server;
 mod serving;
 mod sim;
+mod threads;
 mod train;
 mod version;
 mod words;

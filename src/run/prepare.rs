@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dataset::{Dataset, DatasetError, DatasetSpec, Sampler};
-use crate::model::Network;
+use crate::model::Model;
 use crate::plan::{DataSize, Load, Training};
 use crate::ps::missing::Missing;
 use crate::ps::worker::Setup;
@@ -39,43 +39,49 @@ impl Library {
     }
 }
 
-/// How a worker whose data sets are in `data_dir` prepares for what a server wants of it. Where the server's are is
-/// none of its business.
+/// How a worker whose data sets are in `data_dir`, and whose `threads` threads compute, prepares for what a server
+/// wants of it. Where the server's are is none of its business.
 #[must_use]
-pub fn prepare(data_dir: PathBuf) -> Prepare {
-    prepare_from(Arc::new(Library::new(data_dir)))
+pub fn prepare(data_dir: PathBuf, threads: NonZeroUsize) -> Prepare {
+    prepare_from(Arc::new(Library::new(data_dir)), threads)
 }
 
 /// The same with a library that others use too.
-pub(super) fn prepare_from(library: Arc<Library>) -> Prepare {
+pub(super) fn prepare_from(library: Arc<Library>, threads: NonZeroUsize) -> Prepare {
     Box::new(move |text| {
         let brief = Brief::parse(text).map_err(refused)?;
-        prepared(&brief, &library)
+        prepared(&brief, &library, threads)
     })
 }
 
 /// What can compute as the brief has it.
-pub(super) fn prepared(brief: &Brief, library: &Library) -> Result<Prepared, Refusal> {
+pub(super) fn prepared(
+    brief: &Brief,
+    library: &Library,
+    threads: NonZeroUsize,
+) -> Result<Prepared, Refusal> {
     let Brief { plan, recipe } = brief;
     let feedback = plan.missing == Missing::Feedback;
     let (slots, batch) = (plan.slots(), plan.batch());
     let (Load::Training(training), Some(recipe)) = (&plan.load, recipe) else {
         let DataSize { train: train_len, test: test_len } = plan.examples(DataSize::default());
         let layout = Arc::new(synthetic_layout(&plan.load));
-        let setup = Setup { layout, feedback, slots, batch, train_len, test_len };
+        let engine = "a synthetic load".to_owned();
+        let setup = Setup { layout, engine, feedback, slots, batch, train_len, test_len };
         return Ok(Prepared { setup, compute: Box::new(Synthetic) });
     };
-    let Training { dataset, shards, augment, .. } = training;
+    let Training { engine, dataset, shards, augment, .. } = training;
     let dataset = library.take(&dataset.parse().map_err(refused)?);
     let dataset =
         dataset.map_err(|error| Refusal { code: ByeCode::Data, why: error.to_string() })?;
-    let network = Network::new(recipe, dataset.info.shape, dataset.info.classes, NonZeroUsize::MIN)
-        .map_err(refused)?;
+    let (shape, classes) = (dataset.info.shape, dataset.info.classes);
+    let model = Model::new(*engine, recipe, shape, classes, threads).map_err(refused)?;
     let shards = shards.parse().map_err(refused)?;
     let sampler = Sampler::new(&dataset.train.labels, shards, plan.workers, plan.seed);
     let augment = augment.parse().map_err(refused)?;
     let setup = Setup {
-        layout: Arc::new(network.layout().clone()),
+        layout: Arc::new(model.layout().clone()),
+        engine: model.to_string(),
         feedback,
         slots,
         batch,
@@ -83,7 +89,7 @@ pub(super) fn prepared(brief: &Brief, library: &Library) -> Result<Prepared, Ref
         test_len: dataset.info.test_len as u32,
     };
     let sampler = sampler.map_err(refused)?;
-    let compute = Box::new(Trainer::new(network, dataset, sampler, augment, plan.seed));
+    let compute = Box::new(Trainer::new(model, dataset, sampler, augment, plan.seed));
     Ok(Prepared { setup, compute })
 }
 

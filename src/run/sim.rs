@@ -1,5 +1,6 @@
 //! `mlt-lite sim`: a whole run in one process on a virtual clock.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,13 @@ use crate::cli::{self, Exit, Failure};
 use crate::event::Event;
 use crate::plan::Plan;
 use crate::sim::{CAPACITY, World};
+use crate::simd::Level;
 use crate::train::{Processor, Refusal};
 use crate::units::Instant;
 use crate::wire::ByeCode;
 
 use super::prepare::{Library, prepare_from, prepared};
+use super::threads::threads;
 use super::{Console, Job, WORDS};
 
 /// Virtual time after which a run is ended whatever it does: a run of a month is nothing that anybody waits for.
@@ -28,7 +31,8 @@ const BASE: Duration = Duration::ZERO;
 /// If the plan is bad, data is missing, a file cannot be written, or the run comes to a standstill.
 pub fn sim(typed: &cli::Sim, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let job = Job::new(Plan::from_entries(typed.entries()?, &WORDS)?)?;
-    let mut world = world(&job)?;
+    Level::detect()?;
+    let mut world = world(&job, threads(typed.threads, 1))?;
     let mut report = job.report(&typed.runs, "sim", BASE, console)?;
     let patience = job.config.compute_timeout + STALL_LIMIT;
     let mut failure = None;
@@ -56,12 +60,14 @@ fn standstill(why: &str) -> Failure {
     Failure::new(Exit::Failed, said)
 }
 
-/// A server with its workers. That they can follow the plan is found out before they would have to refuse it.
-fn world(job: &Job) -> Result<World, Failure> {
+/// A server with its workers, which compute one after the other. That they can follow the plan is found out before
+/// they would have to refuse it.
+fn world(job: &Job, threads: NonZeroUsize) -> Result<World, Failure> {
     let plan = job.plan();
     let library = Arc::new(Library::new(plan.data_dir.clone()));
-    prepared(&job.brief, &library).map_err(failure)?;
-    let processors = (0..plan.workers).map(|_| Processor::new(prepare_from(Arc::clone(&library))));
+    prepared(&job.brief, &library, threads).map_err(failure)?;
+    let processor = |_| Processor::new(prepare_from(Arc::clone(&library), threads));
+    let processors = (0..plan.workers).map(processor);
     let server = job.server(CAPACITY, plan.seed, Instant::ZERO);
     Ok(World::new(server, processors.collect(), &job.net, plan.compute, plan.seed))
 }

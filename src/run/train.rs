@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use super::serving::{Start, serve};
+use super::threads::threads;
 use super::workers::Workers;
 use super::{Console, WORDS};
 use crate::cli::{self, Exit, Failure, bind_address};
 use crate::net::Listening;
 use crate::plan::Plan;
+use crate::simd::Level;
 
 /// Any free port of this machine.
 const BIND: &str = "127.0.0.1:0";
@@ -18,6 +20,8 @@ const BIND: &str = "127.0.0.1:0";
 /// If the run cannot begin, or ends in any other way than finished or interrupted.
 pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
+    // The workers would find out one after the other.
+    Level::detect()?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(BIND), typed.insecure)?;
     let listening = Listening::bind(address)?;
     let mut server = listening.address();
@@ -25,8 +29,9 @@ pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Fail
         server.set_ip([127, 0, 0, 1].into());
     }
     let (count, data_dir) = (plan.workers, plan.data_dir.clone());
+    let threads = threads(typed.threads, count);
     console.say(format!("training with {count} worker processes at {server}"));
-    let start = |folder: &Path| Workers::start(count, server, &data_dir, folder);
+    let start = |folder: &Path| Workers::start(count, server, &data_dir, threads, folder);
     let how = Start { command: "train", listening, runs: &typed.runs, json: typed.json };
     serve(plan, how, console, start)
 }

@@ -1,5 +1,6 @@
 //! The `worker` command: everything but the server's address comes from the server.
 
+use super::threads::threads;
 use super::{Brief, Console, prepare};
 use crate::cli::{self, Exit, Failure};
 use crate::ids::WorkerId;
@@ -16,13 +17,14 @@ pub fn worker(typed: &cli::Worker, console: &mut Console<'_>) -> Result<Exit, Fa
     let address = &typed.address;
     console.say(format!("looking for the server at {address}"));
     let mut stop = Stop::listen()?;
-    let processor = Processor::new(prepare(typed.data_dir.clone()));
+    let processor = Processor::new(prepare(typed.data_dir.clone(), threads(typed.threads, 1)));
     let mut us = String::from("worker");
     let end = work(address, processor, &conditions, typed.give_up, &mut stop, |note| match note {
         Note::Joined(WorkerId(number)) => {
             us = format!("worker {number}");
             console.say(format!("{us} of {address}"));
         }
+        Note::Ready(engine) => console.say(format!("{us}: ready: {engine}")),
         Note::Searching(why) => console.say(format!("{us}: {why}; looking for it again")),
         Note::Waiting(time, what) => {
             console.say(format!("{us}: {what} ({:.0} s)", time.as_secs_f64()))

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -37,11 +38,13 @@ impl Workers {
         Self::default()
     }
 
-    /// Starts `count` workers of the server at `address`; what they say goes to files in `folder`.
+    /// Starts `count` workers of the server at `address`, each of which computes with `threads` threads; what they say
+    /// goes to files in `folder`.
     pub(super) fn start(
         count: u16,
         address: SocketAddr,
         data_dir: &Path,
+        threads: NonZeroUsize,
         folder: &Path,
     ) -> Result<Self, Failure> {
         let program = super::program()?;
@@ -55,6 +58,7 @@ impl Workers {
             let mut child = Command::new(&program)
                 .args(["worker", &address.to_string(), "--give-up", GIVE_UP, "--data-dir"])
                 .arg(data_dir)
+                .args(["--threads", &threads.to_string()])
                 // Not `null`, which opens a device: an empty chroot has none.
                 .stdin(Stdio::piped())
                 .stdout(said.try_clone().map_err(failed)?)

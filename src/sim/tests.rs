@@ -108,6 +108,7 @@ impl Case {
         let processor = || {
             let setup = Setup {
                 layout: layout.clone(),
+                engine: String::new(),
                 feedback,
                 slots: 1,
                 batch: 10,

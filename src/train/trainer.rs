@@ -1,10 +1,10 @@
-//! The load itself: a network on a data set.
+//! The load itself: a model on a data set.
 
 use std::sync::Arc;
 
 use super::Compute;
 use crate::dataset::{Augment, Dataset, Sampler, Which};
-use crate::model::{Network, Tally};
+use crate::model::{Model, Tally};
 use crate::ps::worker::Delivery;
 
 /// Test images that are in memory as f32 at a time: 1.6 MB of MNIST's.
@@ -15,7 +15,7 @@ const SLOT_SHIFT: u32 = 48;
 /// Computes gradients and evaluates. Its buffers grow with the first step and are used again by every other.
 #[derive(Debug)]
 pub struct Trainer {
-    network: Network,
+    model: Model,
     dataset: Arc<Dataset>,
     sampler: Sampler,
     augment: Augment,
@@ -28,13 +28,13 @@ impl Trainer {
     /// A trainer that sees the training images in the order of `sampler`, varied by `augment` as `seed` has it.
     #[must_use]
     pub const fn new(
-        network: Network,
+        model: Model,
         dataset: Arc<Dataset>,
         sampler: Sampler,
         augment: Augment,
         seed: u64,
     ) -> Self {
-        Self { network, dataset, sampler, augment, seed, images: Vec::new(), labels: Vec::new() }
+        Self { model, dataset, sampler, augment, seed, images: Vec::new(), labels: Vec::new() }
     }
 
     /// Evaluates `count` test images from `first`, as many as there are.
@@ -46,7 +46,7 @@ impl Trainer {
             let chunk = first as usize..end.min(first + EVALUATED_TOGETHER) as usize;
             self.dataset.gather(Which::Test, chunk, &mut self.images, &mut self.labels);
             let Tally { correct, total, loss_sum } =
-                self.network.evaluate(parameters, &self.images, &self.labels);
+                self.model.evaluate(parameters, &self.images, &self.labels);
             sum.correct += correct;
             sum.total += total;
             sum.loss_sum += loss_sum;
@@ -64,7 +64,7 @@ impl Compute for Trainer {
         let (images, labels) = (&mut self.images, &mut self.labels);
         self.dataset.gather_augmented(self.augment, self.seed, samples, images, labels);
         let Delivery { parameters, gradient, .. } = delivery;
-        self.network.gradient(parameters, images, labels, gradient)
+        self.model.gradient(parameters, images, labels, gradient)
     }
 
     fn evaluate(&mut self, parameters: &[f32], first: u32, count: u32) -> (u32, f64) {
@@ -79,20 +79,19 @@ mod tests {
 
     use super::*;
     use crate::dataset::{DatasetSpec, Shards};
-    use crate::model::Recipe;
+    use crate::model::{Engine, Recipe};
 
     fn trainer(model: &str, shards: Shards, augment: Augment) -> Trainer {
         let dataset = Dataset::load(&DatasetSpec::Optdigits, None).unwrap();
         let recipe = Recipe::builtin(model).unwrap();
-        let network =
-            Network::new(&recipe, dataset.info.shape, dataset.info.classes, NonZeroUsize::MIN)
-                .unwrap();
+        let (shape, classes) = (dataset.info.shape, dataset.info.classes);
+        let model = Model::new(Engine::Native, &recipe, shape, classes, NonZeroUsize::MIN).unwrap();
         let sampler = Sampler::new(&dataset.train.labels, shards, 3, 7).unwrap();
-        Trainer::new(network, Arc::new(dataset), sampler, augment, 7)
+        Trainer::new(model, Arc::new(dataset), sampler, augment, 7)
     }
 
     fn delivery(trainer: &Trainer) -> Delivery {
-        let parameters = trainer.network.init(7);
+        let parameters = trainer.model.init(7);
         let gradient = vec![f32::NAN; parameters.len()];
         Delivery { parameters, gradient, ..Delivery::default() }
     }
@@ -137,7 +136,7 @@ mod tests {
     #[test]
     fn ranges_of_the_test_set_add_up() {
         let mut trainer = trainer("fc", Shards::Iid, Augment::None);
-        let parameters = trainer.network.init(1);
+        let parameters = trainer.model.init(1);
         let whole = trainer.tally(&parameters, 0, 359);
         assert_eq!(whole.total, 359);
         let parts = [(0, 100), (100, 1), (101, 258)];

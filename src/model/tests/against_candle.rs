@@ -1,86 +1,103 @@
-//! Gradients against candle's automatic differentiation (without max-pool: candle's gradient of it is wrong).
-
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-
-use candle_core::{DType, Device, Tensor, Var};
+//! The kernels against the reference engine, which goes through candle.
 
 use super::super::*;
-use super::{batch, distance};
+use super::{MNIST, ONE, batch, distance, random};
 use crate::rng;
-use crate::shape::Shape;
 
-const RECIPE: &str = r#"
-name = "small"
-layers = [
-    { kind = "conv", name = "a", out = 6, kernel = 3 },
-    { kind = "relu" },
-    { kind = "conv", name = "b", out = 33, kernel = 5, stride = 2, padding = "same" },
-    { kind = "relu" },
-    { kind = "flatten" },
-    { kind = "linear", name = "c", out = 20 },
-    { kind = "relu" },
-    { kind = "linear", name = "d", out = "classes" },
-]
-[defaults]
-lr = 0.1
-momentum = 0.9
-batch = 8
-"#;
-
-/// A square: candle cannot take a stride back over anything else.
-const SHAPE: Shape = Shape { channels: 3, height: 11, width: 11 };
-const CLASSES: usize = 7;
-
-/// Loss and gradients of `RECIPE` in f64.
-fn candle(
-    variables: &BTreeMap<String, Var>,
-    images: &[f32],
-    labels: &[u8],
-) -> candle_core::Result<(f64, BTreeMap<String, Vec<f64>>)> {
-    let v = |name: &str| variables[name].as_tensor();
-    let shape = (labels.len(), SHAPE.channels, SHAPE.height, SHAPE.width);
-    let x = Tensor::from_slice(images, shape, &Device::Cpu)?.to_dtype(DType::F64)?;
-    let channels = |bias: &Tensor| bias.reshape((1, (), 1, 1));
-    let x = x.conv2d(v("a.weight"), 0, 1, 1, 1)?.broadcast_add(&channels(v("a.bias"))?)?.relu()?;
-    let x = x.conv2d(v("b.weight"), 2, 2, 1, 1)?.broadcast_add(&channels(v("b.bias"))?)?.relu()?;
-    let x = x.flatten_from(1)?;
-    let x = x.matmul(&v("c.weight").t()?)?.broadcast_add(v("c.bias"))?.relu()?;
-    let logits = x.matmul(&v("d.weight").t()?)?.broadcast_add(v("d.bias"))?;
-    let labels: Vec<u32> = labels.iter().copied().map(u32::from).collect();
-    let labels = Tensor::new(labels, &Device::Cpu)?;
-    let loss = candle_nn::loss::cross_entropy(&logits, &labels)?;
-    let gradients = loss.backward()?;
-    let gradient = |(name, variable): (&String, &Var)| {
-        let gradient = gradients.get(variable.as_tensor()).unwrap();
-        Ok((name.clone(), gradient.flatten_all()?.to_vec1()?))
-    };
-    let all = variables.iter().map(gradient).collect::<candle_core::Result<_>>()?;
-    Ok((loss.to_scalar()?, all))
+#[test]
+fn random_models_have_the_losses_and_gradients_of_the_reference() {
+    for seed in 0..150 {
+        let random::Model { text, shape, classes, batch: count } = random::model(seed);
+        let recipe = Recipe::parse(&text, "random").unwrap();
+        let mut network = Network::new(&recipe, shape, classes, ONE).unwrap();
+        let reference = Reference::new(&recipe, shape, classes, ONE).unwrap();
+        assert_eq!(network.layout(), reference.layout());
+        let parameters = network.init(seed);
+        assert_eq!(parameters, reference.init(seed));
+        let (images, labels) = batch(&mut rng::stream(seed, "data", 0), shape, classes, count);
+        let mut gradient = vec![f32::NAN; parameters.len()];
+        let loss = network.gradient(&parameters, &images, &labels, &mut gradient);
+        let mut expected = vec![f32::NAN; parameters.len()];
+        let expected_loss = reference.gradient(&parameters, &images, &labels, &mut expected);
+        let apart = (loss - expected_loss).abs();
+        assert!(apart < 1e-5 * (1.0 + expected_loss), "seed {seed}: {loss} {expected_loss}");
+        for tensor in network.layout().tensors() {
+            let expected: Vec<_> =
+                expected[tensor.values.clone()].iter().copied().map(f64::from).collect();
+            let error = distance(&gradient[tensor.values.clone()], &expected);
+            assert!(error < 1e-4, "seed {seed}, {shape}, {}: {error}\n{text}", tensor.name);
+        }
+        let (tally, expected) = (
+            network.evaluate(&parameters, &images, &labels),
+            reference.evaluate(&parameters, &images, &labels),
+        );
+        assert_eq!((tally.correct, tally.total), (expected.correct, expected.total), "seed {seed}");
+        let apart = (tally.loss_sum - expected.loss_sum).abs();
+        assert!(apart < 1e-5 * (1.0 + expected.loss_sum), "seed {seed}");
+    }
 }
 
 #[test]
-fn gradients_are_those_of_candle() {
-    let recipe = Recipe::parse(RECIPE, "small").unwrap();
-    let mut network = Network::new(&recipe, SHAPE, CLASSES, NonZeroUsize::MIN).unwrap();
-    for seed in 0..3 {
-        let (images, labels) = batch(&mut rng::stream(seed, "data", 0), SHAPE, CLASSES, 9);
-        let parameters = network.init(seed);
+fn a_batch_of_several_chunks_is_one_batch_however_many_threads() {
+    let recipe = Recipe::builtin("resnet8").unwrap();
+    let mut network = Network::new(&recipe, MNIST, 10, ONE).unwrap();
+    let parameters = network.init(3);
+    let (images, labels) = batch(&mut rng::stream(3, "data", 0), MNIST, 10, 70);
+    let mut gradient = vec![0.0; parameters.len()];
+    let loss = network.gradient(&parameters, &images, &labels, &mut gradient);
+    let results = [1, 3].map(|threads| {
+        let threads = std::num::NonZeroUsize::new(threads).unwrap();
+        let reference = Reference::new(&recipe, MNIST, 10, threads).unwrap();
+        assert_eq!(reference.threads(), threads);
+        let mut expected = vec![0.0; parameters.len()];
+        let expected_loss = reference.gradient(&parameters, &images, &labels, &mut expected);
+        assert_eq!(reference.evaluate(&parameters, &images, &labels).total, 70);
+        (expected_loss, expected)
+    });
+    assert!(results[0] == results[1], "threads change a bit");
+    let expected: Vec<_> = results[0].1.iter().copied().map(f64::from).collect();
+    assert!((loss - results[0].0).abs() < 1e-5 && distance(&gradient, &expected) < 1e-4);
+}
+
+#[test]
+fn values_that_are_exactly_0_have_the_same_gradient_too() {
+    // Without biases a dark image is 0 all the way, and every ReLU and every window is a tie.
+    let dark = Recipe::builtin("resnet8").unwrap().text().to_owned();
+    let dark = dark.replacen("layers = [", "init = \"he\"\nlayers = [", 1);
+    let recipe = Recipe::parse(&dark, "dark").unwrap();
+    let (mut images, labels) = batch(&mut rng::stream(5, "data", 0), MNIST, 10, 3);
+    images[..MNIST.values() + 300].fill(0.0);
+    let [native, candle] = [Engine::Native, Engine::Candle].map(|engine| {
+        let mut model = Model::new(engine, &recipe, MNIST, 10, ONE).unwrap();
+        let mut gradient = vec![0.0; model.layout().values()];
+        model.gradient(&model.init(5), &images, &labels, &mut gradient);
+        gradient
+    });
+    let candle: Vec<_> = candle.into_iter().map(f64::from).collect();
+    assert!(distance(&native, &candle) < 1e-5);
+}
+
+#[test]
+fn an_image_that_is_no_number_is_not_hidden() {
+    let recipe = Recipe::builtin("resnet8").unwrap();
+    for engine in [Engine::Native, Engine::Candle] {
+        let mut model = Model::new(engine, &recipe, MNIST, 10, ONE).unwrap();
+        let (mut images, labels) = batch(&mut rng::stream(4, "data", 0), MNIST, 10, 2);
+        images[300] = f32::NAN;
+        let parameters = model.init(4);
         let mut gradient = vec![0.0; parameters.len()];
-        let loss = network.gradient(&parameters, &images, &labels, &mut gradient);
-        let tensors = network.layout().tensors().iter();
-        let variable = |tensor: &crate::flat::Tensor| {
-            let values: Vec<_> =
-                parameters[tensor.values.clone()].iter().copied().map(f64::from).collect();
-            let var = Tensor::from_vec(values, tensor.shape.as_slice(), &Device::Cpu).unwrap();
-            (tensor.name.clone(), Var::from_tensor(&var).unwrap())
-        };
-        let (expected, gradients) =
-            candle(&tensors.map(variable).collect(), &images, &labels).unwrap();
-        assert!((loss - expected).abs() < 1e-5);
-        for tensor in network.layout().tensors() {
-            let error = distance(&gradient[tensor.values.clone()], &gradients[&tensor.name]);
-            assert!(error < 1e-4, "seed {seed} {}: {error}", tensor.name);
-        }
+        let loss = model.gradient(&parameters, &images, &labels, &mut gradient);
+        assert!(loss.is_nan() && gradient.iter().any(|x| x.is_nan()), "{engine}");
+        assert!(model.evaluate(&parameters, &images, &labels).loss_sum.is_nan(), "{engine}");
     }
+}
+
+#[test]
+fn a_model_says_what_computes() {
+    let recipe = Recipe::builtin("fc").unwrap();
+    let two = std::num::NonZeroUsize::new(2).unwrap();
+    let native = Model::new(Engine::Native, &recipe, MNIST, 10, two).unwrap().to_string();
+    assert!(native.starts_with("fc, ") && native.ends_with(", 2 threads"), "{native}");
+    let candle = Model::new(Engine::Candle, &recipe, MNIST, 10, ONE).unwrap().to_string();
+    assert_eq!(candle, "fc, candle, 1 thread");
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::super::*;
-use super::{batch, distance, random, reference};
+use super::{ONE, batch, distance, random, reference};
 use crate::rng;
 use crate::simd::Level;
 
@@ -17,7 +17,7 @@ fn random_models_have_the_gradients_of_finite_differences() {
     for seed in 0..100 {
         let random::Model { text, shape, classes, batch: count } = random::model(seed);
         let recipe = Recipe::parse(&text, "random").unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let mut network = Network::new(&recipe, shape, classes, NonZeroUsize::MIN)
+        let mut network = Network::new(&recipe, shape, classes, ONE)
             .unwrap_or_else(|e| panic!("seed {seed}, {shape}: {e}\n{text}"));
         let mut rng = rng::stream(seed, "data", 0);
         let (images, labels) = batch(&mut rng, shape, classes, count);
@@ -67,8 +67,7 @@ fn every_level_computes_the_same_and_repeats_itself_to_the_bit() {
         let (images, labels) = batch(&mut rng::stream(seed, "data", 0), shape, classes, count);
         let mut scalar: Option<Vec<f64>> = None;
         for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-            let mut network =
-                Network::at_level(&recipe, shape, classes, NonZeroUsize::MIN, level).unwrap();
+            let mut network = Network::at_level(&recipe, shape, classes, ONE, level).unwrap();
             let parameters = network.init(seed);
             let mut gradient = vec![0.0; parameters.len()];
             let loss = network.gradient(&parameters, &images, &labels, &mut gradient);
@@ -88,7 +87,7 @@ fn every_level_computes_the_same_and_repeats_itself_to_the_bit() {
 #[test]
 fn the_gradient_of_a_batch_is_the_mean_over_its_parts() {
     let recipe = Recipe::builtin("resnet8").unwrap();
-    let mut network = Network::new(&recipe, super::MNIST, 10, NonZeroUsize::MIN).unwrap();
+    let mut network = Network::new(&recipe, super::MNIST, 10, ONE).unwrap();
     let (images, labels) = batch(&mut rng::stream(5, "data", 0), super::MNIST, 10, 37);
     let parameters = network.init(5);
     let mut whole = vec![0.0; parameters.len()];
@@ -111,7 +110,7 @@ fn the_gradient_of_a_batch_is_the_mean_over_its_parts() {
 #[test]
 fn evaluation_counts_what_the_loss_sees() {
     let recipe = Recipe::builtin("resnet8").unwrap();
-    let mut network = Network::new(&recipe, super::MNIST, 10, NonZeroUsize::MIN).unwrap();
+    let mut network = Network::new(&recipe, super::MNIST, 10, ONE).unwrap();
     let (images, labels) = batch(&mut rng::stream(6, "data", 0), super::MNIST, 10, 19);
     let parameters = network.init(6);
     let mut gradient = vec![0.0; parameters.len()];

@@ -7,11 +7,14 @@ mod recipes;
 mod reference;
 mod training;
 
+use std::num::NonZeroUsize;
+
 use rand_chacha::rand_core::RngCore;
 
 use crate::rng;
 use crate::shape::Shape;
 
+const ONE: NonZeroUsize = NonZeroUsize::MIN;
 const MNIST: Shape = Shape { channels: 1, height: 28, width: 28 };
 
 /// Random images with values in `[-1, 1)` and random labels.

@@ -1,9 +1,7 @@
 //! The recipes inside the binary, and those that are refused.
 
-use std::num::NonZeroUsize;
-
 use super::super::*;
-use super::MNIST;
+use super::{MNIST, ONE};
 use crate::shape::Shape;
 
 #[test]
@@ -12,7 +10,7 @@ fn every_recipe_inside_the_binary_makes_what_it_expects() {
         let recipe = Recipe::builtin(name).unwrap();
         assert!(recipe.name() == name && recipe.text().contains("[expect]"));
         assert_eq!(Recipe::parse(recipe.text(), "copy").unwrap().layers(), recipe.layers());
-        Network::new(&recipe, MNIST, 10, NonZeroUsize::MIN).unwrap().layout().values()
+        Network::new(&recipe, MNIST, 10, ONE).unwrap().layout().values()
     });
     assert_eq!(parameters, [7850, 206_730]);
     assert!(Recipe::builtin("vgg").is_none());
@@ -20,8 +18,7 @@ fn every_recipe_inside_the_binary_makes_what_it_expects() {
 
 #[test]
 fn resnet8_has_these_parameters() {
-    let network =
-        Network::new(&Recipe::builtin("resnet8").unwrap(), MNIST, 10, NonZeroUsize::MIN).unwrap();
+    let network = Network::new(&Recipe::builtin("resnet8").unwrap(), MNIST, 10, ONE).unwrap();
     let tensors = network.layout().tensors().iter();
     let lines: Vec<_> = tensors.map(|t| format!("{} {:?}", t.name, t.shape)).collect();
     insta::assert_snapshot!(lines.join("\n"));
@@ -31,7 +28,7 @@ fn resnet8_has_these_parameters() {
 fn input_and_classes_follow_the_data_set() {
     let recipe = Recipe::builtin("resnet8").unwrap();
     let cifar = Shape { channels: 3, height: 32, width: 32 };
-    let network = Network::new(&recipe, cifar, 100, NonZeroUsize::MIN).unwrap();
+    let network = Network::new(&recipe, cifar, 100, ONE).unwrap();
     let shape = |name: &str| network.layout().tensor(name).unwrap().shape.clone();
     assert_eq!(shape("conv1.weight"), [32, 3, 3, 3]);
     assert_eq!(shape("fc1.weight"), [128, 64 * 5 * 5]);
@@ -41,7 +38,7 @@ fn input_and_classes_follow_the_data_set() {
 #[test]
 fn parameters_start_within_their_bounds_and_do_not_depend_on_other_layers() {
     let recipe = Recipe::builtin("resnet8").unwrap();
-    let network = Network::new(&recipe, MNIST, 10, NonZeroUsize::MIN).unwrap();
+    let network = Network::new(&recipe, MNIST, 10, ONE).unwrap();
     let parameters = network.init(3);
     assert_eq!(parameters, network.init(3));
     assert_ne!(parameters, network.init(4));
@@ -52,8 +49,7 @@ fn parameters_start_within_their_bounds_and_do_not_depend_on_other_layers() {
         assert!(largest <= bound && largest > 0.8 * bound, "{tensor} {largest} {bound}");
     }
     let he = recipe.text().replacen("layers = [", "init = \"he\"\nlayers = [", 1);
-    let he =
-        Network::new(&Recipe::parse(&he, "he").unwrap(), MNIST, 10, NonZeroUsize::MIN).unwrap();
+    let he = Network::new(&Recipe::parse(&he, "he").unwrap(), MNIST, 10, ONE).unwrap();
     let start = he.init(3);
     let bias = &start[he.layout().tensor("conv1.bias").unwrap().values.clone()];
     assert!(bias.iter().all(|x| *x == 0.0));
@@ -68,7 +64,7 @@ fn refusal(layers: &str) -> String {
     );
     match Recipe::parse(&text, "bad.toml") {
         Err(error) => error.to_string(),
-        Ok(recipe) => Network::new(&recipe, MNIST, 10, NonZeroUsize::MIN).unwrap_err().to_string(),
+        Ok(recipe) => Network::new(&recipe, MNIST, 10, ONE).unwrap_err().to_string(),
     }
 }
 

@@ -1,9 +1,7 @@
 //! Training lowers the loss.
 
-use std::num::NonZeroUsize;
-
 use super::super::*;
-use super::MNIST;
+use super::{MNIST, ONE};
 use crate::rng;
 use crate::shape::Shape;
 
@@ -20,8 +18,7 @@ fn stripes(shape: Shape, classes: usize, count: usize) -> (Vec<f32>, Vec<u8>) {
 }
 
 fn train(name: &str, steps: usize, lr: f32) -> (f64, f64, Tally) {
-    let mut network =
-        Network::new(&Recipe::builtin(name).unwrap(), MNIST, 10, NonZeroUsize::MIN).unwrap();
+    let mut network = Network::new(&Recipe::builtin(name).unwrap(), MNIST, 10, ONE).unwrap();
     let (images, labels) = stripes(MNIST, 10, 32);
     let mut parameters = network.init(1);
     let mut gradient = vec![0.0; parameters.len()];

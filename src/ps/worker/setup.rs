@@ -10,6 +10,8 @@ use crate::wire::Task;
 pub struct Setup {
     /// The model's layout.
     pub layout: Arc<Layout>,
+    /// What computes, for people, such as `resnet8, avx512, 2 threads`.
+    pub engine: String,
     /// Whether what was not used is said again.
     pub feedback: bool,
     /// Shards that the training data is dealt into.
@@ -49,6 +51,7 @@ mod tests {
         let layout = Layout::new([("a".to_owned(), vec![1])]).unwrap();
         let setup = Setup {
             layout: Arc::new(layout),
+            engine: String::new(),
             feedback: true,
             slots: 3,
             batch: 32,
