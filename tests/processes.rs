@@ -312,7 +312,7 @@ fn kernels_that_cannot_be_had_are_refused_before_anything_starts() {
         let output = scratch.mlt_lite(line).env("MLT_LITE_SIMD", "mmx").output().unwrap();
         let err = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{line}: {err}");
-        assert!(err.contains("scalar, avx2 and avx512"), "{line}: {err}");
+        assert!(err.contains("scalar, neon, avx2 and avx512"), "{line}: {err}");
         assert!(!scratch.path("runs").exists(), "{line}");
     }
 }
