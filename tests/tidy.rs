@@ -35,6 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("getrandom", &["net"]),
     ("half", &["codec", "simd"]),
     ("quinn_udp", &["net"]),
+    ("rustix", &["net"]),
     ("smol", &["net"]),
     ("toml", &["dataset", "model", "plan"]),
     ("zerocopy", &["wire"]),

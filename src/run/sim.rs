@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cli::{self, Exit, Failure};
 use crate::event::Event;
+use crate::net::Stop;
 use crate::plan::Plan;
 use crate::sim::{CAPACITY, World};
 use crate::train::{Processor, Refusal};
@@ -27,8 +28,9 @@ const BASE: Duration = Duration::ZERO;
 /// # Errors
 /// If the plan is bad, data is missing, a file cannot be written, or the run comes to a standstill.
 pub fn sim(typed: &cli::Sim, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let interrupted = Stop::listen()?.into_flag()?;
     let job = Job::new(Plan::from_entries(typed.entries()?, &WORDS)?)?;
-    let mut world = world(&job)?;
+    let mut world = world(&job)?.interrupted_by(interrupted);
     let mut report = job.report(&typed.runs, "sim", BASE, console)?;
     let patience = job.config.compute_timeout + STALL_LIMIT;
     let mut failure = None;
