@@ -207,6 +207,27 @@ pub struct Experiment {
     pub json: bool,
 }
 
+impl Experiment {
+    /// The line that was typed, or one that does the same.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let quoted =
+            |text: &str| match text.contains(|c: char| c.is_whitespace() || "'\"".contains(c)) {
+                true => format!("{text:?}"),
+                false => text.to_owned(),
+            };
+        let mut line = format!("mlt-lite experiment {}", quoted(&self.plan.to_string_lossy()));
+        let runs = Some(self.runs.to_string_lossy()).filter(|runs| runs != "runs");
+        for (flag, text) in [("--data-dir", self.data_dir.as_deref()), ("--runs", runs.as_deref())]
+        {
+            if let Some(text) = text {
+                line += &format!(" {flag} {}", quoted(text));
+            }
+        }
+        line + if self.json { " --json" } else { "" }
+    }
+}
+
 /// List or verify data sets.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "data")]

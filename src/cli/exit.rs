@@ -114,8 +114,9 @@ impl From<ReportError> for Failure {
 impl From<ExperimentError> for Failure {
     fn from(error: ExperimentError) -> Self {
         let exit = match error {
-            ExperimentError::Plan(_) | ExperimentError::TooMany { .. } => Exit::Usage,
-            ExperimentError::Interrupted => Exit::Interrupted,
+            ExperimentError::Plan(_)
+            | ExperimentError::TooMany { .. }
+            | ExperimentError::Running(_) => Exit::Usage,
             ExperimentError::Write { .. } => Exit::Failed,
         };
         Self::new(exit, error)

@@ -35,7 +35,7 @@ const PROGRAM: &str = "mlt-lite";
     error_code(3, "a data set is missing or broken"),
     error_code(4, "the server could not be reached, or was lost"),
     error_code(5, "refused: another protocol version or another plan"),
-    error_code(130, "interrupted; train and server leave a checkpoint")
+    error_code(130, "interrupted; train, server and sim leave a checkpoint")
 )]
 struct CommandLine {
     #[argh(subcommand)]

@@ -64,8 +64,29 @@ impl Job {
             }
         };
         let config = plan.server_config(data, &brief.to_text())?;
-        let net = plan.net.parse()?;
+        let net: NetPlan = plan.net.parse()?;
+        if let Some(number) = net.per_worker.keys().find(|&&number| number > plan.workers) {
+            let (workers, net) = (plan.workers, &plan.net);
+            let why = format!(
+                "--net {net:?}: there is no worker {number}, they are numbered from 1 to {workers} (--workers)"
+            );
+            return Err(Failure::new(Exit::Usage, why));
+        }
         Ok(Self { config, layout: Arc::new(layout), parameters, net, brief })
+    }
+
+    /// Makes sure that workers on this machine find the data.
+    ///
+    /// # Errors
+    /// If files are missing.
+    pub fn check_data(&self) -> Result<(), Failure> {
+        match &self.plan().load {
+            Load::Training(training) => {
+                let spec = training.dataset.parse()?;
+                Ok(dataset::check_files(&spec, Some(&self.plan().data_dir))?)
+            }
+            Load::Synthetic { .. } => Ok(()),
+        }
     }
 
     /// The plan.
