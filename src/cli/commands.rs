@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
+use super::server_address;
 use crate::plan::{Document, Entry, PlanError, overlay};
 use crate::units::parse_duration;
 
@@ -179,7 +180,7 @@ plan_command! {
 #[argh(subcommand, name = "worker", usage = "HOST:PORT [flags]")]
 pub struct Worker {
     /// address of the server, HOST:PORT
-    #[argh(positional)]
+    #[argh(positional, from_str_fn(server_address))]
     pub address: String,
     /// folder that holds the data sets (default: data)
     #[argh(option, default = "PathBuf::from(\"data\")")]
