@@ -105,7 +105,7 @@ impl From<ReportError> for Failure {
     fn from(error: ReportError) -> Self {
         let exit = match error {
             ReportError::Taken(_) => Exit::Usage,
-            ReportError::Write { .. } => Exit::Failed,
+            ReportError::Runs { .. } | ReportError::Write { .. } => Exit::Failed,
         };
         Self::new(exit, error)
     }

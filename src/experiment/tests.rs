@@ -50,6 +50,8 @@ fn summary(cell: &Cell) -> Summary {
         accuracy: Some(base + 0.001 * cell.plan.seed as f64 - 0.002 * f64::from(forgiving)),
         rounds: 75,
         seconds: 1.5 + f64::from(lossy),
+        rounds_per_second: 50.0,
+        images_per_second: None,
         bytes_up: 2_500_000 + 100_000 * u64::from(lossy),
         bytes_down: 2_500_000,
         round_ms: RoundMs { p50: 10.0, p99: 20.0 + f64::from(lossy), n: 75 },
@@ -60,6 +62,8 @@ fn summary(cell: &Cell) -> Summary {
         late: 0,
         rejects: BTreeMap::new(),
         evaluations: vec![],
+        diverged: None,
+        failure: None,
         plan: cell.digest.clone(),
         folder: String::new(),
     }
@@ -118,6 +122,10 @@ fn bad_experiments_say_what_is_wrong() {
         "[[group]]\nbach = 3",
         "[[group]]\nseeds = 3",
         "group = [1]",
+        "[[grup]]\nlr = 0.1",
+        "[group]\nlr = 0.1",
+        "[layers]\nlr = 0.1",
+        "lr = { low = 0.1 }",
         "seeds = 1000\nclr-freq = [1,2,3,4]\nworkers = [1,2,3,4]",
     ] {
         writeln!(said, "{}", experiment(text).unwrap_err()).unwrap();

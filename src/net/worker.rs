@@ -11,10 +11,10 @@ use super::weather::Weather;
 use super::{BATCHES_MAX, Clock, NetError, Stop, entropy};
 use crate::ids::WorkerId;
 use crate::link::NetPlan;
-use crate::ps::worker::{Answer, End, Job, Work, WorkerCore, WorkerEvent};
+use crate::ps::worker::{Answer, Computed, End, Job, Work, WorkerCore, WorkerEvent};
 use crate::train::{self, Exchange, Processor};
 use crate::units::Instant;
-use crate::wire::ByeCode;
+use crate::wire::{ByeCode, Rejects};
 
 /// How long an address of the server is tried before the next one.
 const TRY: Duration = Duration::from_secs(1);
@@ -28,8 +28,12 @@ pub enum Note {
     Joined(WorkerId),
     /// The server is looked for again, and why.
     Searching(String),
+    /// So many rounds are computed.
+    Worked(u32),
     /// Nothing has happened for so long; what is waited for.
     Waiting(Duration, String),
+    /// All that was put aside, in the end.
+    PutAside(Rejects),
 }
 
 /// Network conditions to emulate.
@@ -73,6 +77,7 @@ pub fn work(
         number: None,
         conditions,
         working: false,
+        worked: 0,
         crashed: false,
         progress_at: clock.now(),
         noticed_at: clock.now(),
@@ -140,6 +145,8 @@ struct Driver<'a> {
     number: Option<WorkerId>,
     conditions: &'a dyn Fn(&str) -> Option<Conditions>,
     working: bool,
+    /// Rounds computed.
+    worked: u32,
     crashed: bool,
     progress_at: Instant,
     noticed_at: Instant,
@@ -164,6 +171,7 @@ impl Driver<'_> {
             }
             let more = self.transmit().await? || more;
             if let Some(end) = end.take_if(|_| self.core.is_done() && !self.has_underway()) {
+                tell(Note::PutAside(*self.core.rejects()));
                 return Ok(end);
             }
             self.notice(tell);
@@ -173,6 +181,10 @@ impl Driver<'_> {
                 Wake::Answer(Some(answer)) => {
                     self.working = false;
                     self.progress_at = self.clock.now();
+                    if matches!(answer.result, Computed::Trained(..)) {
+                        self.worked += 1;
+                        tell(Note::Worked(self.worked));
+                    }
                     self.core.handle_answer(answer);
                 }
                 Wake::Answer(None) => {
@@ -278,11 +290,12 @@ impl Driver<'_> {
             return;
         }
         self.noticed_at = now;
-        let mut what = self.core.waits_for(now, self.working);
+        let (what, since) = self.core.waits_for(now, self.working);
+        let mut what = what.to_owned();
         if self.socket.is_too_narrow() {
             what.push_str("; this machine sends no datagrams of 1,392 bytes: raise the MTU of the interface to 1,420");
         }
-        tell(Note::Waiting(now - self.progress_at, what));
+        tell(Note::Waiting(now - since.unwrap_or(self.progress_at), what));
     }
 
     /// While nobody answers, every address of the server's name has its turn.

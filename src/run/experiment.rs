@@ -2,7 +2,7 @@
 
 use crate::cli::{self, Exit, Failure};
 use crate::experiment::{Child, Experiment, Hands, lock};
-use crate::net::Stop;
+use crate::net::{Clock, Stop};
 use crate::plan::Entry;
 
 use super::{Console, Job, WORDS, program};
@@ -15,15 +15,19 @@ pub fn experiment(typed: &cli::Experiment, console: &mut Console<'_>) -> Result<
     let flags = typed.data_dir.iter().map(|folder| Entry::flag("data-dir", folder));
     let experiment = Experiment::read(&typed.plan, &flags.collect::<Vec<_>>(), &WORDS)?;
     // Better now than in the middle of the night.
+    console.goes_on("checking the plans of all cells");
     for cell in &experiment.cells {
         Job::new(cell.plan.clone())?.check_data()?;
     }
+    // The cells speak for themselves.
+    console.goes_on("");
     let folder = typed.runs.join(&experiment.name);
     let (lock, stop) = (lock(&folder)?, Stop::listen()?);
     let mut child = Child::new(program()?, folder.clone(), lock, stop);
-    let now = console.now;
+    let clock = Clock::start();
+    let now = || clock.now();
     let mut say = |line: &str| console.say(line);
-    let mut hands = Hands { run: &mut |cell| child.run(cell), say: &mut say, now };
+    let mut hands = Hands { run: &mut |cell| child.run(cell), say: &mut say, now: &now };
     let findings = experiment.run(&folder, &mut hands)?;
     if typed.json {
         console.say(findings.table.to_text().trim_end());

@@ -116,7 +116,8 @@ impl Job {
     ) -> Result<Report, ReportError> {
         let folder = RunFolder::create(runs, self.plan(), command, base)?;
         let ServerConfig { rounds, workers, .. } = self.config;
-        Ok(Report::new(folder, Progress::new(console.style, rounds, workers)))
+        let progress = Progress::new(console.style(), rounds, workers, self.brief.recipe.is_some());
+        Ok(Report::new(folder, progress))
     }
 
     /// Completes the run folder with a checkpoint and tells what the run came to.
@@ -130,14 +131,22 @@ impl Job {
         json: bool,
         console: &mut Console<'_>,
     ) -> Result<Exit, Failure> {
+        console.goes_on("writing the checkpoint");
         let finished = server.outcome() == Some(&Outcome::Finished);
         let path = report.folder().path().join(if finished { FINAL } else { INTERRUPTED });
         let checkpoint = self.checkpoint(server, report.folder().plan_digest());
         checkpoint.save(&path, &self.layout)?;
         let digest = finished.then(|| digest(server.parameters()));
-        let closing = Closing { digest, totals: server.totals(), rejects: server.rejects() };
+        let failure = match server.outcome() {
+            Some(Outcome::Failed(why)) => Some(why.as_str()),
+            _ => None,
+        };
+        let images = self.brief.recipe.as_ref().map(|_| self.config.train_len);
+        let (totals, rejects) = (server.totals(), server.rejects());
+        let closing = Closing { digest, totals, rejects, images, failure };
         let (summary, before) = report.finish(closing)?;
-        console.show(&before);
+        console.goes_on("");
+        console.show(before);
         if json {
             console.result(summary.to_json());
         } else {

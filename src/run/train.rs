@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::serving::{Start, serve};
 use super::workers::Workers;
-use super::{Console, WORDS};
+use super::{Console, Job, WORDS};
 use crate::cli::{self, Exit, Failure, bind_address};
 use crate::net::Listening;
 use crate::plan::Plan;
@@ -19,14 +19,19 @@ const BIND: &str = "127.0.0.1:0";
 pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(BIND), typed.insecure)?;
+    console.goes_on("preparing the run");
+    let job = Job::new(plan)?;
+    job.check_data()?;
     let listening = Listening::bind(address)?;
     let mut server = listening.address();
     if server.ip().is_unspecified() {
         server.set_ip([127, 0, 0, 1].into());
     }
-    let (count, data_dir) = (plan.workers, plan.data_dir.clone());
-    console.say(format!("training with {count} worker processes at {server}"));
-    let start = |folder: &Path| Workers::start(count, server, &data_dir, folder);
+    let start = |folder: &Path, console: &mut Console<'_>| {
+        let Plan { workers, data_dir, .. } = job.plan();
+        console.say(format!("training with {workers} worker processes at {server}"));
+        Workers::start(*workers, server, data_dir, folder)
+    };
     let how = Start { command: "train", listening, runs: &typed.runs, json: typed.json };
-    serve(plan, how, console, start)
+    serve(&job, how, console, start)
 }
