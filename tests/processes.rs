@@ -90,7 +90,7 @@ fn one_worker_with_three_batches_is_three_workers() {
         );
         assert!(scratch.json(&line)["digest"].is_string());
         let evals =
-            std::fs::read_to_string(scratch.join(&format!("runs/w{workers}/evals.csv"))).unwrap();
+            std::fs::read_to_string(scratch.join(format!("runs/w{workers}/evals.csv"))).unwrap();
         evals.lines().last().unwrap().split(',').next_back().unwrap().parse().unwrap()
     };
     let (three, one) = (run(3, 20), run(1, 60));
@@ -141,6 +141,7 @@ fn a_killed_worker_is_dropped_and_a_new_one_may_join() {
         let (code, _, err) = worker.end();
         assert_eq!(code, Some(4), "{err}");
         assert!(err.contains("the server stopped"), "{err}");
+        assert!(err.contains("rounds computed: 1;"), "a worker that is well says so: {err}");
     }
     let checkpoint = scratch.json("eval runs/run/interrupted.safetensors --json");
     assert!(checkpoint["accuracy"].as_f64().unwrap() > 0.3);
@@ -191,6 +192,9 @@ fn polite_requests_to_end_leave_a_checkpoint() {
         assert_eq!(code, Some(130), "{name}: {err}");
         assert!(err.contains("interrupted.safetensors"), "{name}: {err}");
         assert!(folder.join("interrupted.safetensors").exists(), "{name}");
+        let rows = std::fs::read_to_string(folder.join("rounds.csv")).unwrap();
+        let norms = || rows.lines().map(|row| row.split(',').nth(12).unwrap());
+        assert!(norms().count() > 24 && norms().all(|norm| !norm.is_empty()), "whole rows only");
     }
 }
 
@@ -267,6 +271,10 @@ fn bad_input_is_said_with_its_exit_code() {
         ("server --bind 0.0.0.0:0".into(), 2, "--insecure"),
         ("worker no.such.host.invalid:4433".into(), 4, "cannot find `no.such.host.invalid:4433`"),
         (format!("worker 127.0.0.1:{port} --give-up 300ms"), 4, "is its UDP port open?"),
+        ("worker localhost".into(), 2, "HOST:PORT"),
+        ("worker localhost:99999".into(), 2, "HOST:PORT"),
+        ("train --workers 3 --net 9:loss=5%".into(), 2, "there is no worker 9"),
+        ("train --runs bad.toml".into(), 1, "cannot make a run folder in bad.toml"),
         ("train --model bad.toml".into(), 2, "bad.toml"),
         ("train --model nothing".into(), 2, "resnet8"),
         ("train --dataset mnis".into(), 2, "mnist"),
@@ -281,7 +289,19 @@ fn bad_input_is_said_with_its_exit_code() {
         let err = said(&output);
         assert_eq!(output.status.code(), Some(*code), "{line}: {err}");
         assert!(err.contains(why), "{line}: {err}");
+        assert!(!err.contains("training with"), "{line}: {err}");
     }
+}
+
+#[test]
+fn a_worker_that_waits_has_one_clock() {
+    let scratch = Scratch::new("clock");
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let err = said(&scratch.run(&format!("worker {address} --give-up 3s")));
+    let waits = err.lines().find(|line| line.contains("is its UDP port open?) (")).unwrap();
+    let numbers = waits.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    assert_eq!(numbers.count(), 1, "{waits}");
 }
 
 #[test]

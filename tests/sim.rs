@@ -211,3 +211,54 @@ fn a_checkpoint_knows_all_about_its_run() {
     let checkpoint = Checkpoint::load(&path, network.layout()).unwrap();
     assert_eq!(checkpoint.extra["momentum"].len(), 7850);
 }
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    // Linux has a device that is always full.
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else {
+        eprintln!("skipped: no /dev/full here");
+        return;
+    };
+    let scratch = Scratch::new("stdout");
+    for line in ["version", "data list", "sim --bytes 4k --rounds 2 --json", "--help"] {
+        let output = scratch.command(line).stdout(full.try_clone().unwrap()).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        assert!(said.contains("cannot write the result to standard output"), "{line}: {said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = scratch.command(line).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}");
+    }
+}
+
+#[test]
+fn all_cells_are_checked_before_the_first_runs() {
+    let scratch = Scratch::new("check");
+    let plan = "mode = 'sim'\nworkers = [9, 2]\nrounds = 1\nnet = '9:loss=5%'";
+    fs::write(scratch.join("late.toml"), plan).unwrap();
+    let output = scratch.run("experiment late.toml");
+    let said = said(&output);
+    assert!(output.status.code() == Some(2) && said.contains("there is no worker 9"), "{said}");
+    assert!(!scratch.join("runs").exists(), "nothing was run");
+}
+
+#[test]
+fn only_the_missing_are_waited_for() {
+    let scratch = Scratch::new("waiting");
+    let line = "sim --bytes 4k --rounds 2 --workers 2 --net 2:partition=0s..5s --name run --json";
+    scratch.json(line);
+    let events = fs::read_to_string(scratch.join("runs/run/events.jsonl")).unwrap();
+    let waiting = events.lines().find(|line| line.contains("1 of 2 workers are ready")).unwrap();
+    assert!(waiting.contains("\"workers\":[]"), "worker 1 is ready: {waiting}");
+}
+
+#[test]
+fn a_lost_model_is_no_quiet_success() {
+    let scratch = Scratch::new("diverged");
+    let output = scratch.run("sim --model fc --lr 1e30 --epochs 1");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(said(&output).contains("warning: training has diverged"), "{}", said(&output));
+    assert!(out.contains("diverged  in round 2"), "{out}");
+    assert_eq!(scratch.json("sim --model fc --epochs 1 --json")["diverged"], Value::Null);
+}
