@@ -10,7 +10,7 @@ const REDRAW_EVERY: Duration = Duration::from_millis(100);
 /// Carriage return, and clear to the end of the line.
 const ERASE: &str = "\r\x1b[K";
 
-/// See the [module](self). Returns text and leaves the writing to its caller.
+/// The line's state. Returns text and leaves the writing to its caller.
 #[derive(Clone, Debug)]
 pub struct Live {
     style: Style,
