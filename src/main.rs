@@ -9,15 +9,18 @@ use mlt_lite::report::Style;
 use mlt_lite::run::{self, Console};
 
 fn main() -> ExitCode {
-    let (mut out, mut err) = (io::stdout(), io::stderr());
-    let style = Style::of_stderr();
-    let clock = Clock::start();
-    let now = || clock.now();
-    let mut console = Console { out: &mut out, err: &mut err, style, now: &now };
-    let exit = run(&mut console).unwrap_or_else(|failure| {
+    let mut out = io::stdout();
+    let err = Box::new(io::stderr());
+    let mut console = Console::new(&mut out, err, Style::of_stderr(), Clock::start());
+    let mut exit = run(&mut console).unwrap_or_else(|failure| {
         console.say(format!("mlt-lite: {failure}"));
         failure.exit
     });
+    if let Some(error) = console.lost() {
+        let said = format!("mlt-lite: cannot write the result to standard output: {error}");
+        console.say(said);
+        exit = if exit == Exit::Done { Exit::Failed } else { exit };
+    }
     exit.into()
 }
 

@@ -5,37 +5,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+mod common;
 
-#[path = "../src/scratch.rs"]
-mod scratch;
-
-/// The binary in a folder of its own.
-struct Scratch(scratch::Scratch);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        Self(scratch::Scratch::new(test))
-    }
-
-    /// The binary, to run in this folder.
-    fn mlt_lite(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mlt-lite"));
-        command.args(line.split_whitespace()).current_dir(&*self.0).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, line: &str) -> Output {
-        self.mlt_lite(line).output().unwrap()
-    }
-
-    fn path(&self, relative: &str) -> PathBuf {
-        self.0.join(relative)
-    }
-}
+use common::{Scratch, said};
 
 /// A process that does not outlive its test.
 struct Process(Child);
@@ -69,7 +44,7 @@ impl Process {
 /// A server at a free port, and the address that its first line names.
 fn server(scratch: &Scratch, flags: &str) -> (Process, String) {
     let mut process =
-        Process::start(scratch.mlt_lite(&format!("server --bind 127.0.0.1:0 {flags}")));
+        Process::start(scratch.command(&format!("server --bind 127.0.0.1:0 {flags}")));
     let stdout = process.0.stdout.as_mut().unwrap();
     let mut byte = [0];
     let mut line = String::new();
@@ -81,26 +56,15 @@ fn server(scratch: &Scratch, flags: &str) -> (Process, String) {
     (process, address.to_owned())
 }
 
-fn json(output: &Output) -> Value {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let last = stdout.lines().last().unwrap_or_default();
-    let error = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_str(last).unwrap_or_else(|_| panic!("{stdout}\n{error}"))
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 const QUICK: &str = "--model fc --epochs 2 --batch 32 --workers 3 --seed 5 --json";
 
 #[test]
 fn the_same_plan_ends_in_the_same_parameters_everywhere() {
     let scratch = Scratch::new("digest");
-    let train = json(&scratch.run(&format!("train {QUICK}")));
-    let again = json(&scratch.run(&format!("train {QUICK}")));
-    let lossy = json(&scratch.run(&format!("train {QUICK} --net loss=5%")));
-    let sim = json(&scratch.run(&format!("sim {QUICK}")));
+    let train = scratch.json(&format!("train {QUICK}"));
+    let again = scratch.json(&format!("train {QUICK}"));
+    let lossy = scratch.json(&format!("train {QUICK} --net loss=5%"));
+    let sim = scratch.json(&format!("sim {QUICK}"));
     for other in [&again, &lossy, &sim] {
         assert_eq!(train["digest"], other["digest"]);
         assert_eq!(train["accuracy"], other["accuracy"]);
@@ -111,10 +75,10 @@ fn the_same_plan_ends_in_the_same_parameters_everywhere() {
     assert!(!train["round_ms"]["p50"].is_null() && !train["round_ms"]["p99"].is_null());
     let folder = train["folder"].as_str().unwrap();
     for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv", "final.safetensors"] {
-        assert!(scratch.path(folder).join(file).exists(), "{file}");
+        assert!(scratch.join(folder).join(file).exists(), "{file}");
     }
-    let eval = scratch.run(&format!("eval {folder}/final.safetensors --json"));
-    assert_eq!(json(&eval)["accuracy"], train["accuracy"]);
+    let eval = scratch.json(&format!("eval {folder}/final.safetensors --json"));
+    assert_eq!(eval["accuracy"], train["accuracy"]);
 }
 
 #[test]
@@ -122,8 +86,8 @@ fn candle_trains_the_same_model_but_for_rounding() {
     let scratch = Scratch::new("engine");
     let line = "--model fc --rounds 12 --workers 2 --batch 40 --seed 5 --json --name";
     let runs = ["native", "candle"].map(|engine| {
-        let run = json(&scratch.run(&format!("train --engine {engine} {line} {engine}")));
-        let evals = scratch.path(&format!("runs/{engine}/evals.csv"));
+        let run = scratch.json(&format!("train --engine {engine} {line} {engine}"));
+        let evals = scratch.join(format!("runs/{engine}/evals.csv"));
         let evals = std::fs::read_to_string(evals).unwrap();
         let loss: f64 =
             evals.lines().last().unwrap().split(',').next_back().unwrap().parse().unwrap();
@@ -132,11 +96,11 @@ fn candle_trains_the_same_model_but_for_rounding() {
     let [(native, native_loss), (candle, candle_loss)] = runs;
     assert_ne!(native["plan"], candle["plan"]);
     assert!((native_loss - candle_loss).abs() < 1e-4 * native_loss, "{native_loss} {candle_loss}");
-    let log = std::fs::read_to_string(scratch.path("runs/candle/worker-1.log")).unwrap();
+    let log = std::fs::read_to_string(scratch.join("runs/candle/worker-1.log")).unwrap();
     assert!(log.contains(": ready: fc, candle, "), "{log}");
     let eval = |engine: &str| {
         let line = format!("eval runs/native/final.safetensors --json --engine {engine}");
-        json(&scratch.run(&line))
+        scratch.json(&line)
     };
     let (native, candle) = (eval("native"), eval("candle"));
     assert_eq!(native["correct"], candle["correct"]);
@@ -148,15 +112,15 @@ fn candle_trains_the_same_model_but_for_rounding() {
 fn threads_are_no_part_of_the_run() {
     let scratch = Scratch::new("threads");
     let line = "--model resnet8 --rounds 2 --workers 2 --batch 20 --json";
-    let one = json(&scratch.run(&format!("train {line} --threads 1 --name one")));
-    let three = json(&scratch.run(&format!("train {line} --threads 3 --name three")));
-    let sim = json(&scratch.run(&format!("sim {line} --threads 2")));
+    let one = scratch.json(&format!("train {line} --threads 1 --name one"));
+    let three = scratch.json(&format!("train {line} --threads 3 --name three"));
+    let sim = scratch.json(&format!("sim {line} --threads 2"));
     for other in [&three, &sim] {
         assert_eq!([&one["plan"], &one["digest"]], [&other["plan"], &other["digest"]]);
     }
-    let log = std::fs::read_to_string(scratch.path("runs/three/worker-2.log")).unwrap();
+    let log = std::fs::read_to_string(scratch.join("runs/three/worker-2.log")).unwrap();
     assert!(log.contains(": ready: resnet8, ") && log.contains(", 3 threads\n"), "{log}");
-    let plan = std::fs::read_to_string(scratch.path("runs/three/plan.toml")).unwrap();
+    let plan = std::fs::read_to_string(scratch.join("runs/three/plan.toml")).unwrap();
     assert!(!plan.contains("threads"), "{plan}");
 }
 
@@ -167,9 +131,9 @@ fn one_worker_with_three_batches_is_three_workers() {
         let line = format!(
             "sim --model fc --rounds 40 --workers {workers} --batch {batch} --seed 3 --json --name w{workers}"
         );
-        assert!(json(&scratch.run(&line))["digest"].is_string());
+        assert!(scratch.json(&line)["digest"].is_string());
         let evals =
-            std::fs::read_to_string(scratch.path(&format!("runs/w{workers}/evals.csv"))).unwrap();
+            std::fs::read_to_string(scratch.join(format!("runs/w{workers}/evals.csv"))).unwrap();
         evals.lines().last().unwrap().split(',').next_back().unwrap().parse().unwrap()
     };
     let (three, one) = (run(3, 20), run(1, 60));
@@ -183,10 +147,10 @@ fn two_simulations_leave_identical_files() {
     for runs in ["one", "two"] {
         assert!(scratch.run(&format!("{line} --runs {runs}")).status.success());
     }
-    for entry in std::fs::read_dir(scratch.path("one/same")).unwrap() {
+    for entry in std::fs::read_dir(scratch.join("one/same")).unwrap() {
         let name = entry.unwrap().file_name();
         let read = |runs: &str| {
-            let text = std::fs::read(scratch.path(runs).join("same").join(&name)).unwrap();
+            let text = std::fs::read(scratch.join(runs).join("same").join(&name)).unwrap();
             // The command that repeats the run names the folder it went to.
             String::from_utf8_lossy(&text).replace("--runs one", "").replace("--runs two", "")
         };
@@ -200,9 +164,9 @@ fn a_killed_worker_is_dropped_and_a_new_one_may_join() {
     let flags =
         "--model fc --rounds 100000 --workers 2 --worker-timeout 1s --name run --net delay=2ms";
     let (server, address) = server(&scratch, flags);
-    let worker = || Process::start(scratch.mlt_lite(&format!("worker {address}")));
+    let worker = || Process::start(scratch.command(&format!("worker {address}")));
     let (first, second) = (worker(), worker());
-    let events = scratch.path("runs/run/events.jsonl");
+    let events = scratch.join("runs/run/events.jsonl");
     await_line(&events, |line| line.contains("\"round-ended\""));
     first.signal("-KILL");
     await_line(&events, |line| {
@@ -220,22 +184,29 @@ fn a_killed_worker_is_dropped_and_a_new_one_may_join() {
         let (code, _, err) = worker.end();
         assert_eq!(code, Some(4), "{err}");
         assert!(err.contains("the server stopped"), "{err}");
+        assert!(err.contains("rounds computed: 1;"), "a worker that is well says so: {err}");
     }
-    let checkpoint = scratch.run("eval runs/run/interrupted.safetensors --json");
-    assert!(json(&checkpoint)["accuracy"].as_f64().unwrap() > 0.3);
+    let checkpoint = scratch.json("eval runs/run/interrupted.safetensors --json");
+    assert!(checkpoint["accuracy"].as_f64().unwrap() > 0.3);
 }
 
 /// Waits until a line of a growing file is as wanted.
 fn await_line(path: &Path, wanted: impl Fn(&str) -> bool) {
+    await_one(|| {
+        let file = std::fs::File::open(path).ok()?;
+        BufReader::new(file).lines().map_while(Result::ok).find(|line| wanted(line))
+    });
+}
+
+/// Waits until `find` finds something.
+fn await_one<T>(find: impl Fn() -> Option<T>) -> T {
     for _ in 0..600 {
-        if let Ok(file) = std::fs::File::open(path)
-            && BufReader::new(file).lines().map_while(Result::ok).any(|line| wanted(&line))
-        {
-            return;
+        if let Some(found) = find() {
+            return found;
         }
         pause();
     }
-    panic!("{}", std::fs::read_to_string(path).unwrap_or_default());
+    panic!("it did not come");
 }
 
 #[expect(clippy::disallowed_methods, reason = "another process writes the file that is waited for")]
@@ -244,16 +215,75 @@ fn pause() {
 }
 
 #[test]
-fn an_interrupted_training_leaves_a_checkpoint() {
+fn polite_requests_to_end_leave_a_checkpoint() {
     let scratch = Scratch::new("interrupt");
-    let line = "train --model fc --rounds 1000000 --workers 2 --name run";
-    let train = Process::start(scratch.mlt_lite(line));
-    await_line(&scratch.path("runs/run/events.jsonl"), |line| line.contains("\"round-ended\""));
-    train.signal("-INT");
-    let (code, _, err) = train.end();
+    let cases = [
+        ("train", "-INT"),
+        ("train", "-TERM"),
+        ("train", "-HUP"),
+        ("sim", "-INT"),
+        ("sim", "-HUP"),
+    ];
+    for (command, signal) in cases {
+        let name = format!("{command}{signal}");
+        let line = format!("{command} --model fc --rounds 1000000 --workers 2 --name {name}");
+        let process = Process::start(scratch.command(&line));
+        let folder = scratch.join("runs").join(&name);
+        await_line(&folder.join("evals.csv"), |line| line.starts_with("12,"));
+        process.signal(signal);
+        let (code, _, err) = process.end();
+        assert_eq!(code, Some(130), "{name}: {err}");
+        assert!(err.contains("interrupted.safetensors"), "{name}: {err}");
+        assert!(folder.join("interrupted.safetensors").exists(), "{name}");
+        let rows = std::fs::read_to_string(folder.join("rounds.csv")).unwrap();
+        let norms = || rows.lines().map(|row| row.split(',').nth(12).unwrap());
+        assert!(norms().count() > 24 && norms().all(|norm| !norm.is_empty()), "whole rows only");
+    }
+}
+
+#[test]
+fn a_run_under_nohup_outlives_its_terminal() {
+    let scratch = Scratch::new("nohup");
+    let line = scratch.command("sim --model fc --rounds 1000000 --name run");
+    let mut command = Command::new("nohup");
+    command.arg(line.get_program()).args(line.get_args()).current_dir(&*scratch);
+    let process = Process::start(command);
+    let evals = scratch.join("runs/run/evals.csv");
+    await_line(&evals, |line| line.starts_with("12,"));
+    process.signal("-HUP");
+    let seen = std::fs::read_to_string(&evals).unwrap().lines().count();
+    // Ten epochs later it is still at it.
+    await_line(&evals, |line| line.starts_with(&format!("{},", 12 * (seen + 10))));
+    process.signal("-TERM");
+    assert_eq!(process.end().0, Some(130));
+}
+
+#[test]
+fn an_interrupted_experiment_ends_its_cell_and_says_how_to_go_on() {
+    let scratch = Scratch::new("experiment");
+    std::fs::write(scratch.join("two.toml"), "rounds = [12, 1000000]\nmodel = 'fc'").unwrap();
+    let line = "experiment two.toml --runs elsewhere";
+    let experiment = Process::start(scratch.command(line));
+    let cells = scratch.join("elsewhere/two/runs");
+    let long = await_one(|| {
+        let folders = std::fs::read_dir(&cells).ok()?.map(|entry| entry.unwrap().path());
+        let long = |folder: &PathBuf| {
+            let evals = std::fs::read_to_string(folder.join("evals.csv")).unwrap_or_default();
+            evals.lines().any(|line| line.starts_with("24,"))
+        };
+        folders.into_iter().find(long)
+    });
+    let second = scratch.run(line);
+    assert_eq!(second.status.code(), Some(2), "{}", said(&second));
+    assert!(said(&second).contains("elsewhere/two is running already"), "{}", said(&second));
+    experiment.signal("-TERM");
+    let (code, out, err) = experiment.end();
     assert_eq!(code, Some(130), "{err}");
-    assert!(err.contains("interrupted.safetensors"), "{err}");
-    assert!(scratch.path("runs/run/interrupted.safetensors").exists());
+    assert!(long.join("interrupted.safetensors").exists(), "the cell was waited for: {err}");
+    assert!(out.contains("1000000  0/1"), "{out}");
+    let resume =
+        "1 of 2 cells are finished; go on with: mlt-lite experiment two.toml --runs elsewhere";
+    assert!(err.contains(resume), "{err}");
 }
 
 #[test]
@@ -261,12 +291,12 @@ fn a_worker_without_the_data_says_what_it_misses() {
     let scratch = Scratch::new("data");
     let (server, address) = server(&scratch, "--model fc --dataset mnist --workers 1");
     let output = scratch.run(&format!("worker {address} --data-dir nowhere"));
-    let err = stderr(&output);
+    let err = said(&output);
     assert_eq!(output.status.code(), Some(3), "{err}");
     assert!(err.contains("train-images-idx3-ubyte") && err.contains("nowhere"), "{err}");
     drop(server);
     let output = scratch.run("train --model fc --dataset mnist --workers 2 --data-dir nowhere");
-    let err = stderr(&output);
+    let err = said(&output);
     assert_eq!(output.status.code(), Some(3), "{err}");
     assert!(err.contains("train-images-idx3-ubyte"), "{err}");
 }
@@ -274,9 +304,9 @@ fn a_worker_without_the_data_says_what_it_misses() {
 #[test]
 fn bad_input_is_said_with_its_exit_code() {
     let scratch = Scratch::new("bad");
-    std::fs::write(scratch.path("bad.toml"), "name = \"bad\"\nlayers = [{ word = \"conf\" }]\n")
+    std::fs::write(scratch.join("bad.toml"), "name = \"bad\"\nlayers = [{ word = \"conf\" }]\n")
         .unwrap();
-    std::fs::write(scratch.path("bad.safetensors"), [7; 100]).unwrap();
+    std::fs::write(scratch.join("bad.safetensors"), [7; 100]).unwrap();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let cases: &[(String, i32, &str)] = &[
@@ -284,6 +314,10 @@ fn bad_input_is_said_with_its_exit_code() {
         ("server --bind 0.0.0.0:0".into(), 2, "--insecure"),
         ("worker no.such.host.invalid:4433".into(), 4, "cannot find `no.such.host.invalid:4433`"),
         (format!("worker 127.0.0.1:{port} --give-up 300ms"), 4, "is its UDP port open?"),
+        ("worker localhost".into(), 2, "HOST:PORT"),
+        ("worker localhost:99999".into(), 2, "HOST:PORT"),
+        ("train --workers 3 --net 9:loss=5%".into(), 2, "there is no worker 9"),
+        ("train --runs bad.toml".into(), 1, "cannot make a run folder in bad.toml"),
         ("train --model bad.toml".into(), 2, "bad.toml"),
         ("train --model nothing".into(), 2, "resnet8"),
         ("train --dataset mnis".into(), 2, "mnist"),
@@ -297,11 +331,12 @@ fn bad_input_is_said_with_its_exit_code() {
         ("eval bad.safetensors".into(), 1, "bad.safetensors"),
         ("eval nothing.safetensors".into(), 1, "nothing.safetensors"),
     ];
-    for (line, code, said) in cases {
+    for (line, code, why) in cases {
         let output = scratch.run(line);
-        let err = stderr(&output);
+        let err = said(&output);
         assert_eq!(output.status.code(), Some(*code), "{line}: {err}");
-        assert!(err.contains(said), "{line}: {err}");
+        assert!(err.contains(why), "{line}: {err}");
+        assert!(!err.contains("training with"), "{line}: {err}");
     }
 }
 
@@ -309,12 +344,23 @@ fn bad_input_is_said_with_its_exit_code() {
 fn kernels_that_cannot_be_had_are_refused_before_anything_starts() {
     let scratch = Scratch::new("level");
     for line in ["train --name run", "sim --name run"] {
-        let output = scratch.mlt_lite(line).env("MLT_LITE_SIMD", "mmx").output().unwrap();
-        let err = stderr(&output);
+        let output = scratch.command(line).env("MLT_LITE_SIMD", "mmx").output().unwrap();
+        let err = said(&output);
         assert_eq!(output.status.code(), Some(2), "{line}: {err}");
         assert!(err.contains("scalar, neon, avx2 and avx512"), "{line}: {err}");
-        assert!(!scratch.path("runs").exists(), "{line}");
+        assert!(!scratch.join("runs").exists(), "{line}");
     }
+}
+
+#[test]
+fn a_worker_that_waits_has_one_clock() {
+    let scratch = Scratch::new("clock");
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let err = said(&scratch.run(&format!("worker {address} --give-up 3s")));
+    let waits = err.lines().find(|line| line.contains("is its UDP port open?) (")).unwrap();
+    let numbers = waits.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    assert_eq!(numbers.count(), 1, "{waits}");
 }
 
 #[test]
@@ -322,7 +368,7 @@ fn a_server_of_another_version_is_recognised() {
     let scratch = Scratch::new("version");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    let worker = Process::start(scratch.mlt_lite(&format!("worker {address} --give-up 20s")));
+    let worker = Process::start(scratch.command(&format!("worker {address} --give-up 20s")));
     let mut hello = [0; 2000];
     let (_, from) = socket.recv_from(&mut hello).unwrap();
     // The same envelope, another version.

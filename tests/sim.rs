@@ -5,42 +5,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use mlt_lite::model::{Checkpoint, Parameters, Recipe};
 use mlt_lite::run::FINAL;
 use mlt_lite::shape::Shape;
 use serde_json::Value;
 
-#[path = "../src/scratch.rs"]
-mod scratch;
+mod common;
 
-/// The program in a folder of its own.
-struct Scratch(scratch::Scratch);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        Self(scratch::Scratch::new(test))
-    }
-
-    fn mlt_lite(&self, line: &str) -> Output {
-        let arguments = line.split_whitespace().map(|word| word.replace('_', " "));
-        let program = env!("CARGO_BIN_EXE_mlt-lite");
-        Command::new(program).args(arguments).current_dir(&*self.0).output().unwrap()
-    }
-
-    /// The last line of standard output, of a command that succeeds.
-    fn json(&self, line: &str) -> Value {
-        let output = self.mlt_lite(line);
-        assert!(output.status.success(), "{line}: {}", said(&output));
-        let out = String::from_utf8(output.stdout).unwrap();
-        serde_json::from_str(out.lines().last().unwrap()).unwrap()
-    }
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use common::{Scratch, said};
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -61,7 +34,7 @@ fn one_seed_leaves_the_same_files() {
     let one = scratch.json(&format!("{line} --json --name one"));
     let two = scratch.json(&format!("{line} --json --name two --runs elsewhere"));
     assert_eq!(one["digest"], two["digest"]);
-    let [one, two] = ["runs/one", "elsewhere/two"].map(|folder| files(&scratch.0.join(folder)));
+    let [one, two] = ["runs/one", "elsewhere/two"].map(|folder| files(&scratch.join(folder)));
     let names: Vec<&str> = one.keys().map(String::as_str).collect();
     let expected = ["evals.csv", "events.jsonl", "final.safetensors", "plan.toml", "rounds.csv"];
     assert_eq!(names, expected);
@@ -84,8 +57,7 @@ fn a_plan_of_a_run_folder_repeats_the_run() {
 #[test]
 fn the_summary_keeps_its_promises() {
     let scratch = Scratch::new("summary");
-    let output =
-        scratch.mlt_lite(&format!("sim --model fc --epochs 3 --batch 32 {WEATHER} --json"));
+    let output = scratch.run(&format!("sim --model fc --epochs 3 --batch 32 {WEATHER} --json"));
     let out = String::from_utf8(output.stdout).unwrap();
     let summary: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(out.lines().count(), 1);
@@ -104,25 +76,25 @@ fn the_summary_keeps_its_promises() {
 #[test]
 fn what_is_missing_is_named() {
     let scratch = Scratch::new("missing");
-    let output = scratch.mlt_lite("sim --dataset mnist --data-dir nowhere");
+    let output = scratch.run("sim --dataset mnist --data-dir nowhere");
     let said = said(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("train-images-idx3-ubyte") && said.contains("nowhere/mnist"), "{said}");
-    assert!(!scratch.0.join("runs").exists(), "nothing was run");
+    assert!(!scratch.join("runs").exists(), "nothing was run");
 }
 
 #[test]
 fn a_taken_name_is_wrong_usage() {
     let scratch = Scratch::new("taken");
     scratch.json("sim --bytes 4k --rounds 2 --name mine --json");
-    let output = scratch.mlt_lite("sim --bytes 4k --rounds 2 --name mine");
+    let output = scratch.run("sim --bytes 4k --rounds 2 --name mine");
     assert!(output.status.code() == Some(2) && said(&output).contains("runs/mine exists"));
 }
 
 #[test]
 fn a_standstill_ends() {
     let scratch = Scratch::new("standstill");
-    let output = scratch.mlt_lite("sim --bytes 40k --rounds 10000 --net partition=100ms..90000s");
+    let output = scratch.run("sim --bytes 40k --rounds 10000 --net partition=100ms..90000s");
     let said = said(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("stands still (0 of 1 workers are ready"), "{said}");
@@ -142,10 +114,10 @@ fn a_recipe_of_ones_own_is_trained() {
         ]
         defaults = { lr = 0.02, momentum = 0.9, batch = 16 }
     "#;
-    fs::write(scratch.0.join("mine.toml"), recipe).unwrap();
+    fs::write(scratch.join("mine.toml"), recipe).unwrap();
     let first = scratch.json("sim --model mine.toml --epochs 4 --json");
     assert!(first["accuracy"].as_f64().unwrap() > 0.9, "{first}");
-    fs::write(scratch.0.join("mine.toml"), recipe.replace("out = 32", "out = 16")).unwrap();
+    fs::write(scratch.join("mine.toml"), recipe.replace("out = 32", "out = 16")).unwrap();
     let edited = scratch.json("sim --model mine.toml --epochs 4 --json");
     assert_ne!(first["plan"], edited["plan"], "an edited recipe is another plan");
     let evaluated = scratch.json("eval runs/mine-optdigits-1-1/final.safetensors --json");
@@ -159,14 +131,14 @@ fn a_recipe_of_ones_own_is_trained() {
 fn an_experiment_runs_its_cells_and_keeps_them() {
     let scratch = Scratch::new("experiment");
     let plan = "mode = 'sim'\nmodel = 'fc'\nepochs = 1\nnet = ['', 'loss=5%']\ntolerance = [0, '2%']\nseeds = 2";
-    fs::write(scratch.0.join("small.toml"), plan).unwrap();
+    fs::write(scratch.join("small.toml"), plan).unwrap();
     let findings = scratch.json("experiment small.toml --json");
     assert_eq!(findings["failed"], 0);
     assert_eq!(findings["cells"].as_array().unwrap().len(), 8);
-    let table = fs::read_to_string(scratch.0.join("runs/small/table.txt")).unwrap();
+    let table = fs::read_to_string(scratch.join("runs/small/table.txt")).unwrap();
     assert_eq!(table.lines().count(), 5, "{table}");
-    fs::write(scratch.0.join("small.toml"), plan.replace("seeds = 2", "seeds = 3")).unwrap();
-    let output = scratch.mlt_lite("experiment small.toml");
+    fs::write(scratch.join("small.toml"), plan.replace("seeds = 2", "seeds = 3")).unwrap();
+    let output = scratch.run("experiment small.toml");
     let said = said(&output);
     assert!(
         output.status.success() && said.contains("8 of 12 cells are finished already"),
@@ -178,13 +150,13 @@ fn an_experiment_runs_its_cells_and_keeps_them() {
 fn a_checkpoint_that_is_none_is_refused() {
     let scratch = Scratch::new("checkpoint");
     scratch.json("sim --bytes 4k --rounds 2 --name noise --json");
-    fs::write(scratch.0.join("text"), "not safetensors at all").unwrap();
+    fs::write(scratch.join("text"), "not safetensors at all").unwrap();
     for (checkpoint, code, why) in [
         ("runs/noise/final.safetensors", 1, "does not say its recipe"),
         ("absent.safetensors", 1, "cannot read the checkpoint absent.safetensors: No such file"),
         ("text", 1, "text is not a whole safetensors file"),
     ] {
-        let output = scratch.mlt_lite(&format!("eval {checkpoint}"));
+        let output = scratch.run(&format!("eval {checkpoint}"));
         let said = said(&output);
         assert!(output.status.code() == Some(code) && said.contains(why), "{said}");
         assert_eq!(said.matches("No such file").count(), usize::from(why.contains("No such")));
@@ -197,14 +169,14 @@ fn broken_data_is_3() {
     let sound = scratch.json("data verify --json");
     assert_eq!(sound["broken"], 0, "{sound}");
     assert_eq!(sound["datasets"][0]["dataset"], "optdigits");
-    let folder = scratch.0.join("data/mnist");
+    let folder = scratch.join("data/mnist");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("t10k-labels-idx1-ubyte"), [0, 0, 8, 1]).unwrap();
-    let output = scratch.mlt_lite("data verify");
+    let output = scratch.run("data verify");
     let out = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{out}");
     assert!(out.contains("another file") && out.contains("missing"), "{out}");
-    let output = scratch.mlt_lite("data list");
+    let output = scratch.run("data list");
     assert!(output.status.success());
 }
 
@@ -220,7 +192,7 @@ fn a_checkpoint_knows_all_about_its_run() {
     let scratch = Scratch::new("metadata");
     let line = "sim --model fc --rounds 12 --policy clr --clr-freq 5 --tolerance 2% --seed 9";
     let summary = scratch.json(&format!("{line} --name run --json"));
-    let path = scratch.0.join("runs/run").join(FINAL);
+    let path = scratch.join("runs/run").join(FINAL);
     let metadata = Checkpoint::metadata(&path).unwrap();
     let keys: Vec<&str> = metadata.keys().map(String::as_str).collect();
     let expected = ["dataset", "digest", "digest.momentum", "model", "plan", "policy", "recipe"];
@@ -238,4 +210,55 @@ fn a_checkpoint_knows_all_about_its_run() {
     let parameters = Parameters::new(&recipe, shape, 10).unwrap();
     let checkpoint = Checkpoint::load(&path, parameters.layout()).unwrap();
     assert_eq!(checkpoint.extra["momentum"].len(), 7850);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    // Linux has a device that is always full.
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else {
+        eprintln!("skipped: no /dev/full here");
+        return;
+    };
+    let scratch = Scratch::new("stdout");
+    for line in ["version", "data list", "sim --bytes 4k --rounds 2 --json", "--help"] {
+        let output = scratch.command(line).stdout(full.try_clone().unwrap()).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        assert!(said.contains("cannot write the result to standard output"), "{line}: {said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = scratch.command(line).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}");
+    }
+}
+
+#[test]
+fn all_cells_are_checked_before_the_first_runs() {
+    let scratch = Scratch::new("check");
+    let plan = "mode = 'sim'\nworkers = [9, 2]\nrounds = 1\nnet = '9:loss=5%'";
+    fs::write(scratch.join("late.toml"), plan).unwrap();
+    let output = scratch.run("experiment late.toml");
+    let said = said(&output);
+    assert!(output.status.code() == Some(2) && said.contains("there is no worker 9"), "{said}");
+    assert!(!scratch.join("runs").exists(), "nothing was run");
+}
+
+#[test]
+fn only_the_missing_are_waited_for() {
+    let scratch = Scratch::new("waiting");
+    let line = "sim --bytes 4k --rounds 2 --workers 2 --net 2:partition=0s..5s --name run --json";
+    scratch.json(line);
+    let events = fs::read_to_string(scratch.join("runs/run/events.jsonl")).unwrap();
+    let waiting = events.lines().find(|line| line.contains("1 of 2 workers are ready")).unwrap();
+    assert!(waiting.contains("\"workers\":[]"), "worker 1 is ready: {waiting}");
+}
+
+#[test]
+fn a_lost_model_is_no_quiet_success() {
+    let scratch = Scratch::new("diverged");
+    let output = scratch.run("sim --model fc --lr 1e30 --epochs 1");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(said(&output).contains("warning: training has diverged"), "{}", said(&output));
+    assert!(out.contains("diverged  in round 2"), "{out}");
+    assert_eq!(scratch.json("sim --model fc --epochs 1 --json")["diverged"], Value::Null);
 }

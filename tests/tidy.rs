@@ -35,6 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("half", &["codec", "simd"]),
     ("quinn_udp", &["net"]),
     ("rayon", &["model"]),
+    ("rustix", &["net"]),
     ("smol", &["net"]),
     ("toml", &["dataset", "model", "plan"]),
     ("zerocopy", &["wire"]),

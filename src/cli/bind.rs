@@ -41,9 +41,35 @@ pub fn bind_address(text: &str, insecure: bool) -> Result<SocketAddr, BindError>
     }
 }
 
+/// The address of a server as it was typed, `HOST:PORT`. Whether there is such a host is found out later.
+///
+/// # Errors
+/// If it has no host, or no port from 1 to 65535.
+pub(super) fn server_address(text: &str) -> Result<String, String> {
+    let wrong =
+        || format!("expected HOST:PORT with a port from 1 to 65535, such as `{DEFAULT_BIND}`");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    // Colons of an address of IPv6 stand in brackets.
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let named = !bare.unwrap_or(host).is_empty() && (bare.is_some() || !host.contains(':'));
+    let numbered = port.parse::<u16>().is_ok_and(|port| port > 0);
+    if named && numbered { Ok(text.to_owned()) } else { Err(wrong()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_has_a_host_and_a_port() {
+        for text in ["localhost:4433", "10.0.0.5:1", "[::1]:65535", "no.such.host.invalid:4433"] {
+            assert_eq!(server_address(text).as_deref(), Ok(text));
+        }
+        for text in ["", "localhost", ":4433", "::1:4433", "[]:1", "host:0", "host:65536", "host:x"]
+        {
+            assert!(server_address(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn only_the_insecure_leave_loopback() {

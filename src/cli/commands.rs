@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
+use super::server_address;
 use crate::model::Engine;
 use crate::named::UnknownName;
 use crate::plan::{Document, Entry, PlanError, overlay};
@@ -191,7 +192,7 @@ plan_command! {
 #[argh(subcommand, name = "worker", usage = "HOST:PORT [flags]")]
 pub struct Worker {
     /// address of the server, HOST:PORT
-    #[argh(positional)]
+    #[argh(positional, from_str_fn(server_address))]
     pub address: String,
     /// folder that holds the data sets (default: data)
     #[argh(option, default = "PathBuf::from(\"data\")")]
@@ -223,6 +224,27 @@ pub struct Experiment {
     /// end standard output with the table as one JSON object
     #[argh(switch)]
     pub json: bool,
+}
+
+impl Experiment {
+    /// The line that was typed, or one that does the same.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let quoted =
+            |text: &str| match text.contains(|c: char| c.is_whitespace() || "'\"".contains(c)) {
+                true => format!("{text:?}"),
+                false => text.to_owned(),
+            };
+        let mut line = format!("mlt-lite experiment {}", quoted(&self.plan.to_string_lossy()));
+        let runs = Some(self.runs.to_string_lossy()).filter(|runs| runs != "runs");
+        for (flag, text) in [("--data-dir", self.data_dir.as_deref()), ("--runs", runs.as_deref())]
+        {
+            if let Some(text) = text {
+                line += &format!(" {flag} {}", quoted(text));
+            }
+        }
+        line + if self.json { " --json" } else { "" }
+    }
 }
 
 /// List or verify data sets.

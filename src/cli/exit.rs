@@ -105,7 +105,7 @@ impl From<ReportError> for Failure {
     fn from(error: ReportError) -> Self {
         let exit = match error {
             ReportError::Taken(_) => Exit::Usage,
-            ReportError::Write { .. } => Exit::Failed,
+            ReportError::Runs { .. } | ReportError::Write { .. } => Exit::Failed,
         };
         Self::new(exit, error)
     }
@@ -114,8 +114,9 @@ impl From<ReportError> for Failure {
 impl From<ExperimentError> for Failure {
     fn from(error: ExperimentError) -> Self {
         let exit = match error {
-            ExperimentError::Plan(_) | ExperimentError::TooMany { .. } => Exit::Usage,
-            ExperimentError::Interrupted => Exit::Interrupted,
+            ExperimentError::Plan(_)
+            | ExperimentError::TooMany { .. }
+            | ExperimentError::Running(_) => Exit::Usage,
             ExperimentError::Write { .. } => Exit::Failed,
         };
         Self::new(exit, error)

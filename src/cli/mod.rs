@@ -13,6 +13,7 @@ use std::ffi::OsString;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 
+use bind::server_address;
 pub use bind::{BindError, DEFAULT_BIND, bind_address};
 pub use commands::{
     Command, Data, DataCommand, DataList, DataVerify, Eval, Experiment, Server, Sim, THREADS_MAX,
@@ -35,7 +36,7 @@ const PROGRAM: &str = "mlt-lite";
     error_code(3, "a data set is missing or broken"),
     error_code(4, "the server could not be reached, or was lost"),
     error_code(5, "refused: another protocol version or another plan"),
-    error_code(130, "interrupted; train and server leave a checkpoint")
+    error_code(130, "interrupted; train, server and sim leave a checkpoint")
 )]
 struct CommandLine {
     #[argh(subcommand)]
@@ -105,10 +106,7 @@ fn usage_error(said: &str, words: &[&str]) -> UsageError {
         return UsageError { message: said.to_owned(), help };
     };
     let (what, known): (_, Vec<&str>) = if wrong.starts_with('-') {
-        (
-            "flag",
-            command.flags.iter().map(|flag| flag.long).filter(|long| *long != "--help").collect(),
-        )
+        ("flag", command.flags.iter().map(|flag| flag.long).collect())
     } else if command.commands.is_empty() {
         let message = format!("`{path}` has no use for `{wrong}`");
         return UsageError { message, help };
@@ -118,6 +116,7 @@ fn usage_error(said: &str, words: &[&str]) -> UsageError {
     let known_bare = known.iter().map(|known| known.trim_start_matches('-'));
     let hint = match nearest(wrong.trim_start_matches('-'), known_bare) {
         Some(near) => format!(": did you mean `{}{near}`?", if what == "flag" { "--" } else { "" }),
+        None if what == "flag" => String::new(),
         None => format!("; there are {}", known.join(", ")),
     };
     UsageError { message: format!("unknown {what} `{wrong}`{hint}"), help }

@@ -99,6 +99,17 @@ pub fn info(spec: &DatasetSpec, data_dir: Option<&Path>) -> Result<Info, Dataset
     }
 }
 
+/// Makes sure that the files of a data set are there; a folder of one's own must also agree with itself.
+///
+/// # Errors
+/// If they are missing or wrong.
+pub fn check_files(spec: &DatasetSpec, data_dir: Option<&Path>) -> Result<(), DatasetError> {
+    match spec {
+        DatasetSpec::Optdigits => Ok(()),
+        _ => locate::find(spec, data_dir).map(drop),
+    }
+}
+
 impl Dataset {
     /// Reads all of a data set: from `data_dir/<set>` or `data_dir` itself, or from `data/<set>` if there is none.
     ///

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::{BYTES_MAX, Contents};
 use super::manifest::Manifest;
-use super::{DatasetSpec, FileProblem, locate, optdigits};
+use super::{Dataset, DatasetError, DatasetSpec, FileProblem, locate, optdigits};
 
 /// What is known of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ pub enum Status {
         /// Its hash.
         found: String,
     },
-    /// There, but it cannot be read or decompressed.
+    /// There, but it cannot be read, decompressed or understood.
     Unreadable {
         /// Why.
         reason: String,
@@ -68,18 +68,31 @@ pub fn verify(spec: &DatasetSpec, data_dir: Option<&Path>) -> Vec<FileStatus> {
     let reference = |i: usize| manifest.and_then(|manifest| manifest.files[i].sha256.as_deref());
     let folders = locate::folders(spec, data_dir);
     let names = locate::file_names(spec).into_iter().enumerate();
-    let statuses = names.map(|(i, name)| {
-        if *spec == DatasetSpec::Optdigits {
-            let status = compare(Contents::new(optdigits::EMBEDDED[i]), reference(i));
-            return FileStatus { file: name.to_owned(), path: None, status };
-        }
-        let path = folders.iter().find_map(|folder| locate::file(folder, name));
-        let status = path
-            .as_ref()
-            .map_or(Status::Missing, |path| compare(Contents::open(path), reference(i)));
-        FileStatus { file: name.to_owned(), path, status }
-    });
-    statuses.collect()
+    let mut statuses: Vec<_> = names
+        .map(|(i, name)| {
+            if *spec == DatasetSpec::Optdigits {
+                let status = compare(Contents::new(optdigits::EMBEDDED[i]), reference(i));
+                return FileStatus { file: name.to_owned(), path: None, status };
+            }
+            let path = folders.iter().find_map(|folder| locate::file(folder, name));
+            let status = path
+                .as_ref()
+                .map_or(Status::Missing, |path| compare(Contents::open(path), reference(i)));
+            FileStatus { file: name.to_owned(), path, status }
+        })
+        .collect();
+    if statuses.iter().all(|file| matches!(file.status, Status::NoReference { .. })) {
+        read(spec, data_dir, &mut statuses);
+    }
+    statuses
+}
+
+/// Without hashes, reading them shows whether the files are whole and go together; the first that is not is marked.
+fn read(spec: &DatasetSpec, data_dir: Option<&Path>, statuses: &mut [FileStatus]) {
+    let Err(DatasetError::File { path, problem }) = Dataset::load(spec, data_dir) else { return };
+    if let Some(file) = statuses.iter_mut().find(|file| file.path.as_ref() == Some(&path)) {
+        file.status = Status::Unreadable { reason: problem.to_string() };
+    }
 }
 
 /// The data sets that have a name, and where they are.

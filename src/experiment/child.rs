@@ -1,6 +1,6 @@
 //! Runs a cell as a child process of this program: nothing of one run can leak into the next.
 
-use std::fs;
+use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -8,29 +8,48 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use super::matrix::{Cell, Mode};
 use super::{CellError, Summary};
+use crate::net::{Interrupt, Stop};
 
 /// Exit code of a run that the user interrupted.
 const INTERRUPTED: i32 = 130;
-/// `SIGINT` and `SIGTERM`: a run that had no time to say so.
-const SIGNALS: [i32; 2] = [2, 15];
+/// `SIGHUP`, `SIGINT` and `SIGTERM`: a run that had no time to say so.
+const SIGNALS: [i32; 3] = [1, 2, 15];
 
 /// A program that runs cells.
-#[derive(Clone, Debug)]
 pub struct Child {
-    /// The program.
-    pub program: PathBuf,
+    program: PathBuf,
     /// The experiment's folder.
-    pub folder: PathBuf,
+    folder: PathBuf,
     /// Threads that compute in each worker, if that is not left to the run.
-    pub threads: Option<NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
+    /// What each cell inherits: while one is alive, its experiment is not started again, whatever became of us.
+    lock: File,
+    stop: Stop,
+    interrupted: bool,
 }
 
 impl Child {
+    /// Runs cells of the experiment in `folder`, which `lock` locks, with `program`. What `stop` hears is passed on to
+    /// the cell under way.
+    #[must_use]
+    pub const fn new(
+        program: PathBuf,
+        folder: PathBuf,
+        threads: Option<NonZeroUsize>,
+        lock: File,
+        stop: Stop,
+    ) -> Self {
+        Self { program, folder, threads, lock, stop, interrupted: false }
+    }
+
     /// Runs `cell` to its end; its progress goes where ours goes.
     ///
     /// # Errors
     /// If it fails or is interrupted.
-    pub fn run(&self, cell: &Cell) -> Result<Summary, CellError> {
+    pub fn run(&mut self, cell: &Cell) -> Result<Summary, CellError> {
+        if self.interrupted {
+            return Err(CellError::Interrupted);
+        }
         let plan = self.folder.join("cells").join(format!("{}.toml", cell.key()));
         let runs = self.folder.join("runs");
         fs::write(&plan, cell.plan.to_toml()).map_err(failed(&plan))?;
@@ -39,17 +58,24 @@ impl Child {
             Mode::Real => "train",
             Mode::Sim => "sim",
         };
-        let output = Command::new(&self.program)
+        let child = Command::new(&self.program)
             .args([command, "--json", "--name", &cell.key(), "--plan"])
             .arg(&plan)
             .arg("--runs")
             .arg(&runs)
             .args(self.threads.iter().flat_map(|threads| ["--threads".into(), threads.to_string()]))
-            // Not `null`, which opens a device: an empty chroot has none.
-            .stdin(Stdio::piped())
+            .stdin(self.lock.try_clone().map_err(failed(&self.folder))?)
+            .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
-            .output()
+            .spawn()
             .map_err(failed(&self.program))?;
+        let interrupt = Interrupt::of(&child);
+        let pass_on = || {
+            self.interrupted = true;
+            interrupt.send();
+        };
+        let output = self.stop.during(|| child.wait_with_output(), pass_on);
+        let output = output.map_err(failed(&self.program))?;
         result(output.status, &String::from_utf8_lossy(&output.stdout))
     }
 }

@@ -9,7 +9,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +22,9 @@ pub use matrix::{Cell, Experiment, Mode};
 use crate::plan::PlanError;
 use crate::report::{Summary, Table, clock};
 use crate::units::Instant;
+
+/// Bytes that must be left on the disk to go on after a failure: what a small run leaves behind.
+const SPACE_BYTES: usize = 1 << 24;
 
 /// Why an experiment ended early.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +40,12 @@ pub enum ExperimentError {
         /// The limit.
         most: usize,
     },
-    /// The user interrupted a cell.
-    #[error("interrupted: the same command goes on with the cells that are not finished")]
-    Interrupted,
+    /// Somebody else runs it.
+    #[error(
+        "the experiment in {0} is running already, or the last cell of one that was killed is: wait for its end, or \
+         choose another place with --runs"
+    )]
+    Running(PathBuf),
     /// A file of the experiment cannot be written.
     #[error("cannot write {path}")]
     Write {
@@ -66,13 +72,17 @@ pub struct Findings {
     pub table: Table,
     /// All cells with their results.
     pub cells: Vec<(Cell, Option<Summary>)>,
+    /// Cells that were run in vain.
+    pub failed: usize,
+    /// Whether the user interrupted it: the other cells without a result were not run.
+    pub interrupted: bool,
 }
 
 impl Findings {
-    /// Cells without a result.
+    /// Cells with a result.
     #[must_use]
-    pub fn failed(&self) -> usize {
-        self.cells.iter().filter(|(_, result)| result.is_none()).count()
+    pub fn finished(&self) -> usize {
+        self.cells.iter().filter(|(_, result)| result.is_some()).count()
     }
 
     /// One JSON object on one line.
@@ -84,7 +94,8 @@ impl Findings {
             json!({ "keys": keys, "plan": cell.digest, "result": result })
         };
         let cells: Vec<_> = self.cells.iter().map(cell).collect();
-        json!({ "cells": cells, "failed": self.failed() }).to_string()
+        let (failed, interrupted) = (self.failed, self.interrupted);
+        json!({ "cells": cells, "failed": failed, "interrupted": interrupted }).to_string()
     }
 }
 
@@ -99,10 +110,11 @@ pub struct Hands<'a> {
 }
 
 impl Experiment {
-    /// Runs the cells that have no result yet and leaves `table.{txt,csv,md}` in `folder`.
+    /// Runs the cells that have no result yet and leaves `table.{txt,csv,md}` in `folder`, also when the user
+    /// interrupts a cell, which ends it.
     ///
     /// # Errors
-    /// If a file cannot be written, or the user interrupts a cell.
+    /// If a file cannot be written.
     pub fn run(&self, folder: &Path, hands: &mut Hands<'_>) -> Result<Findings, ExperimentError> {
         let shelf = Shelf { folder: folder.join("cells") };
         fs::create_dir_all(&shelf.folder).map_err(written(&shelf.folder))?;
@@ -112,6 +124,7 @@ impl Experiment {
         if open.len() < total {
             (hands.say)(&format!("{} of {total} cells are finished already", total - open.len()));
         }
+        let (mut failed, mut interrupted) = (0, false);
         let start = (hands.now)();
         for (done, &i) in open.iter().enumerate() {
             let cell = &self.cells[i];
@@ -126,8 +139,15 @@ impl Experiment {
                     shelf.put(cell, &summary)?;
                     results[i] = Some(summary);
                 }
-                Err(CellError::Failed(why)) => (hands.say)(&format!("failed: {why}")),
-                Err(CellError::Interrupted) => return Err(ExperimentError::Interrupted),
+                Err(CellError::Failed(why)) => {
+                    failed += 1;
+                    (hands.say)(&format!("failed: {why}"));
+                    shelf.has_space()?;
+                }
+                Err(CellError::Interrupted) => {
+                    interrupted = true;
+                    break;
+                }
             }
         }
         let cells: Vec<_> = self.cells.iter().cloned().zip(results).collect();
@@ -135,9 +155,24 @@ impl Experiment {
         let texts =
             [("txt", table.to_text()), ("csv", table.to_csv()), ("md", table.to_markdown())];
         for (ending, text) in texts {
-            write(&folder.join(format!("table.{ending}")), &text)?;
+            write(&folder.join(format!("table.{ending}")), text.as_bytes())?;
         }
-        Ok(Findings { table, cells })
+        Ok(Findings { table, cells, failed, interrupted })
+    }
+}
+
+/// Makes `folder` and locks it for as long as the file is open anywhere: the system unlocks it with the last process.
+///
+/// # Errors
+/// If somebody else has locked it, or it cannot be written.
+pub fn lock(folder: &Path) -> Result<File, ExperimentError> {
+    fs::create_dir_all(folder).map_err(written(folder))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(written(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ExperimentError::Running(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(written(&path)(error)),
     }
 }
 
@@ -170,13 +205,22 @@ impl Shelf {
     fn put(&self, cell: &Cell, summary: &Summary) -> Result<(), ExperimentError> {
         let path = self.path(cell);
         let unfinished = path.with_extension("part");
-        write(&unfinished, &summary.to_json())?;
+        write(&unfinished, summary.to_json().as_bytes())?;
         fs::rename(&unfinished, &path).map_err(written(&path))
+    }
+
+    /// Makes sure that it was not the disk that a cell failed for: the others would fail as well.
+    fn has_space(&self) -> Result<(), ExperimentError> {
+        let path = self.folder.join("space.part");
+        let outcome = write(&path, &vec![0; SPACE_BYTES]);
+        // If it cannot be removed either, that is the smaller trouble.
+        let _ = fs::remove_file(&path);
+        outcome
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), ExperimentError> {
-    fs::write(path, text).map_err(written(path))
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ExperimentError> {
+    fs::write(path, bytes).map_err(written(path))
 }
 
 fn written(path: &Path) -> impl FnOnce(io::Error) -> ExperimentError {

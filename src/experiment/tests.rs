@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::net::Stop;
 use crate::plan::{Document, Entry, Load, RecipeFacts, Words};
 use crate::ps::policy::PolicyConfig;
 use crate::report::RoundMs;
@@ -50,6 +51,8 @@ fn summary(cell: &Cell) -> Summary {
         accuracy: Some(base + 0.001 * cell.plan.seed as f64 - 0.002 * f64::from(forgiving)),
         rounds: 75,
         seconds: 1.5 + f64::from(lossy),
+        rounds_per_second: 50.0,
+        images_per_second: None,
         bytes_up: 2_500_000 + 100_000 * u64::from(lossy),
         bytes_down: 2_500_000,
         round_ms: RoundMs { p50: 10.0, p99: 20.0 + f64::from(lossy), n: 75 },
@@ -60,6 +63,8 @@ fn summary(cell: &Cell) -> Summary {
         late: 0,
         rejects: BTreeMap::new(),
         evaluations: vec![],
+        diverged: None,
+        failure: None,
         plan: cell.digest.clone(),
         folder: String::new(),
     }
@@ -118,6 +123,10 @@ fn bad_experiments_say_what_is_wrong() {
         "[[group]]\nbach = 3",
         "[[group]]\nseeds = 3",
         "group = [1]",
+        "[[grup]]\nlr = 0.1",
+        "[group]\nlr = 0.1",
+        "[layers]\nlr = 0.1",
+        "lr = { low = 0.1 }",
         "seeds = 1000\nclr-freq = [1,2,3,4]\nworkers = [1,2,3,4]",
     ] {
         writeln!(said, "{}", experiment(text).unwrap_err()).unwrap();
@@ -131,7 +140,7 @@ fn an_experiment_ends_in_a_table() {
     let experiment = experiment(&format!("seeds = 2\n{MATRIX}")).unwrap();
     let (findings, said) = run(&experiment, &scratch, &mut |cell| Ok(summary(cell)));
     let findings = findings.unwrap();
-    assert_eq!((findings.failed(), findings.cells.len()), (0, 24));
+    assert_eq!((findings.failed, findings.finished(), findings.cells.len()), (0, 24, 24));
     insta::assert_snapshot!("said", said);
     insta::assert_snapshot!("table", fs::read_to_string(scratch.join("table.txt")).unwrap());
     assert!(fs::read_to_string(scratch.join("table.csv")).unwrap().starts_with("model,"));
@@ -153,7 +162,11 @@ fn finished_cells_are_not_repeated() {
             _ => Ok(summary(cell)),
         }
     });
-    assert!(matches!(interrupted, Err(ExperimentError::Interrupted)));
+    let interrupted = interrupted.unwrap();
+    assert!(interrupted.interrupted);
+    assert_eq!((interrupted.failed, interrupted.finished()), (1, 4));
+    let table = fs::read_to_string(scratch.join("table.txt")).unwrap();
+    assert_eq!(table, interrupted.table.to_text(), "the table has what is done so far");
     // A cell file that is damaged or of another plan counts as unfinished.
     let damaged = scratch.join("cells").join(format!("{}.json", experiment.cells[0].key()));
     fs::write(damaged, "{").unwrap();
@@ -164,7 +177,7 @@ fn finished_cells_are_not_repeated() {
     });
     assert_eq!(repeated, [0, 1, 5, 6, 7, 8, 9, 10, 11]);
     assert!(said.starts_with("3 of 12 cells are finished already\n[4/12] "), "{said}");
-    assert_eq!(findings.unwrap().failed(), 0);
+    assert_eq!(findings.unwrap().failed, 0);
     let (findings, _) = run(&experiment, &scratch, &mut |_| panic!("all are finished"));
     assert_eq!(findings.unwrap().cells.len(), 12);
 }
@@ -178,7 +191,7 @@ fn failed_cells_are_reported_and_others_go_on() {
         false => Ok(summary(cell)),
     });
     let findings = findings.unwrap();
-    assert_eq!(findings.failed(), 2);
+    assert_eq!(findings.failed, 2);
     insta::assert_snapshot!("failed", format!("{said}\n{}", findings.table.to_text()));
 }
 
@@ -188,7 +201,12 @@ fn program(scratch: &Scratch, body: &str) -> Child {
     fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir_all(scratch.join("cells")).unwrap();
-    Child { program, folder: scratch.to_path_buf(), threads: NonZeroUsize::new(3) }
+    child(program, scratch)
+}
+
+fn child(program: PathBuf, scratch: &Scratch) -> Child {
+    let (lock, stop) = (File::create(scratch.join("lock")).unwrap(), Stop::listen().unwrap());
+    Child::new(program, scratch.to_path_buf(), NonZeroUsize::new(3), lock, stop)
 }
 
 #[test]
@@ -216,6 +234,43 @@ fn a_child_that_fails_says_how() {
     assert_eq!(run("exit 130"), CellError::Interrupted);
     assert_eq!(run("kill -INT $$"), CellError::Interrupted);
     assert!(matches!(run("echo hello"), CellError::Failed(why) if why.contains("no summary")));
-    let missing = Child { program: "no-such-program".into(), ..program(&scratch, "") };
-    assert!(matches!(missing.run(cell), Err(CellError::Failed(_))));
+    let missing = child("no-such-program".into(), &scratch).run(cell);
+    assert!(matches!(missing, Err(CellError::Failed(_))));
+}
+
+#[test]
+fn a_cell_that_lives_keeps_its_experiment_locked() {
+    let scratch = Scratch::new("locked");
+    let first = lock(&scratch).unwrap();
+    let error = lock(&scratch).unwrap_err().to_string();
+    assert!(error.contains(&scratch.display().to_string()), "{error}");
+    let mut command = std::process::Command::new("sleep");
+    let mut cell = command.arg("60").stdin(first).spawn().unwrap();
+    // It holds on to the file as well.
+    drop(command);
+    assert!(matches!(lock(&scratch), Err(ExperimentError::Running(_))));
+    cell.kill().unwrap();
+    cell.wait().unwrap();
+    // Waits, for a process that another test starts has our files for a moment.
+    File::open(scratch.join("lock")).unwrap().lock().unwrap();
+}
+
+#[test]
+fn a_full_disk_ends_an_experiment() {
+    // Linux has a device that is always full.
+    if !Path::new("/dev/full").exists() {
+        eprintln!("skipped: no /dev/full here");
+        return;
+    }
+    let scratch = Scratch::new("full");
+    fs::create_dir_all(scratch.join("cells")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", scratch.join("cells/space.part")).unwrap();
+    let mut calls = 0;
+    let (outcome, _) = run(&experiment(MATRIX).unwrap(), &scratch, &mut |_| {
+        calls += 1;
+        Err(CellError::Failed("exit status: 1".to_owned()))
+    });
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, ExperimentError::Write { .. }), "{error}");
+    assert_eq!(calls, 1);
 }

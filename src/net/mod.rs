@@ -14,7 +14,7 @@ pub use clock::{Clock, wall_clock};
 pub use error::NetError;
 pub use server::{Listening, Watch};
 pub use socket::Features;
-pub use stop::Stop;
+pub use stop::{Interrupt, Stop};
 pub use worker::{Conditions, Note, work};
 
 /// Batches that leave before timers, events and interrupts have their turn.

@@ -14,7 +14,7 @@ use crate::link::NetPlan;
 use crate::ps::worker::{Answer, Computed, End, Job, Work, WorkerCore, WorkerEvent};
 use crate::train::{self, Exchange, Processor};
 use crate::units::Instant;
-use crate::wire::ByeCode;
+use crate::wire::{ByeCode, Rejects};
 
 /// How long an address of the server is tried before the next one.
 const TRY: Duration = Duration::from_secs(1);
@@ -30,8 +30,12 @@ pub enum Note {
     Ready(String),
     /// The server is looked for again, and why.
     Searching(String),
+    /// So many rounds are computed.
+    Worked(u32),
     /// Nothing has happened for so long; what is waited for.
     Waiting(Duration, String),
+    /// All that was put aside, in the end.
+    PutAside(Rejects),
 }
 
 /// Network conditions to emulate.
@@ -75,6 +79,7 @@ pub fn work(
         number: None,
         conditions,
         working: false,
+        worked: 0,
         crashed: false,
         progress_at: clock.now(),
         noticed_at: clock.now(),
@@ -142,6 +147,8 @@ struct Driver<'a> {
     number: Option<WorkerId>,
     conditions: &'a dyn Fn(&str) -> Option<Conditions>,
     working: bool,
+    /// Rounds computed.
+    worked: u32,
     crashed: bool,
     progress_at: Instant,
     noticed_at: Instant,
@@ -166,6 +173,7 @@ impl Driver<'_> {
             }
             let more = self.transmit().await? || more;
             if let Some(end) = end.take_if(|_| self.core.is_done() && !self.has_underway()) {
+                tell(Note::PutAside(*self.core.rejects()));
                 return Ok(end);
             }
             self.notice(tell);
@@ -175,8 +183,13 @@ impl Driver<'_> {
                 Wake::Answer(Some(answer)) => {
                     self.working = false;
                     self.progress_at = self.clock.now();
-                    if let Computed::Ready(setup) = &answer.result {
-                        tell(Note::Ready(setup.engine.clone()));
+                    match &answer.result {
+                        Computed::Ready(setup) => tell(Note::Ready(setup.engine.clone())),
+                        Computed::Trained(..) => {
+                            self.worked += 1;
+                            tell(Note::Worked(self.worked));
+                        }
+                        _ => {}
                     }
                     self.core.handle_answer(answer);
                 }
@@ -283,11 +296,12 @@ impl Driver<'_> {
             return;
         }
         self.noticed_at = now;
-        let mut what = self.core.waits_for(now, self.working);
+        let (what, since) = self.core.waits_for(now, self.working);
+        let mut what = what.to_owned();
         if self.socket.is_too_narrow() {
             what.push_str("; this machine sends no datagrams of 1,392 bytes: raise the MTU of the interface to 1,420");
         }
-        tell(Note::Waiting(now - self.progress_at, what));
+        tell(Note::Waiting(now - since.unwrap_or(self.progress_at), what));
     }
 
     /// While nobody answers, every address of the server's name has its turn.

@@ -32,6 +32,16 @@ pub enum PlanError {
         /// The nearest known key, or all of them, in words.
         hint: String,
     },
+    /// No table of that name.
+    #[error("{place}: unknown table `{table}`{hint}")]
+    UnknownTable {
+        /// Where it stands.
+        place: String,
+        /// What was typed.
+        table: String,
+        /// What it may be called, in words.
+        hint: String,
+    },
     /// Something that is no scalar.
     #[error("{place}: `{key}` is {found}; expected {expected}")]
     Shape {

@@ -123,10 +123,13 @@ impl Document {
         let mut document = Self::default();
         for (key, value) in in_order(table.get_ref()) {
             match (key.get_ref().as_ref(), value.get_ref()) {
-                ("group", DeValue::Array(groups)) => {
+                (GROUP, DeValue::Array(groups)) => {
                     for group in groups {
                         document.groups.push(reader.group(group)?);
                     }
+                }
+                (_, other) if is_table(other) && !KEYS.contains(&key.get_ref().as_ref()) => {
+                    return Err(reader.table(key));
                 }
                 _ => document.choices.push(reader.choice(key, value)?),
             }
@@ -150,6 +153,8 @@ impl Document {
     }
 }
 
+/// What the tables of an experiment are called.
+const GROUP: &str = "group";
 const ONE_RUN: &str = "one value (lists and groups belong into a plan for `mlt-lite experiment`)";
 const SCALAR: &str = "a text, a number, true or false";
 const SCALARS: &str = "a list of at least one text, number, true or false";
@@ -167,6 +172,17 @@ fn in_order<'a, 'i>(
     pairs
 }
 
+/// Whether a value was written as `[table]` or `[[table]]`.
+fn is_table(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(items) => {
+            items.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_)))
+        }
+        _ => false,
+    }
+}
+
 /// Turns parsed TOML into choices; knows the text for line numbers.
 struct Reader<'a> {
     name: &'a str,
@@ -182,6 +198,16 @@ impl Reader<'_> {
     fn origin(&self, at: usize) -> Origin {
         let line = 1 + self.text[..at].matches('\n').count();
         Origin::File { name: self.name.to_owned(), line }
+    }
+
+    /// The error for a table that means nothing.
+    fn table(&self, key: &Spanned<std::borrow::Cow<'_, str>>) -> PlanError {
+        let (origin, key) = (self.origin(key.span().start), key.get_ref());
+        let hint = match nearest(key, [GROUP]) {
+            Some(near) => format!(": did you mean `[[{near}]]`?"),
+            None => format!("; the tables of an experiment are all called `[[{GROUP}]]`"),
+        };
+        PlanError::UnknownTable { place: place(&origin, key), table: key.to_string(), hint }
     }
 
     fn group(&self, group: &Spanned<DeValue<'_>>) -> Result<Vec<Choice>, PlanError> {

@@ -150,26 +150,21 @@ fn preamble(command: &str, digest: &str) -> String {
 
 /// Makes a new folder under `runs`, whose name nobody else has.
 fn claim(runs: &Path, folder: &Folder) -> Result<PathBuf, ReportError> {
-    fs::create_dir_all(runs).map_err(ReportError::write(runs))?;
-    match folder {
-        Folder::Given(name) => {
-            let path = runs.join(name);
-            match fs::create_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    Err(ReportError::Taken(path))
-                }
-                made => made.map_err(ReportError::write(&path)).map(|()| path),
+    let refused = |source| ReportError::Runs { runs: runs.to_owned(), source };
+    fs::create_dir_all(runs).map_err(refused)?;
+    let mut number = 1;
+    loop {
+        let path = match folder {
+            Folder::Given(name) => runs.join(name),
+            Folder::Derived(stem) => runs.join(format!("{stem}-{number}")),
+        };
+        match (fs::create_dir(&path), folder) {
+            (Ok(()), _) => return Ok(path),
+            (Err(error), _) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(refused(error));
             }
-        }
-        Folder::Derived(stem) => {
-            let mut number = 1;
-            loop {
-                let path = runs.join(format!("{stem}-{number}"));
-                match fs::create_dir(&path) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                    made => return made.map_err(ReportError::write(&path)).map(|()| path),
-                }
-            }
+            (Err(_), Folder::Given(_)) => return Err(ReportError::Taken(path)),
+            (Err(_), Folder::Derived(_)) => number += 1,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! [`Summary`]) and the [`Progress`] (a line for people). None of them reads a clock or writes to the terminal itself.
 
 mod folder;
+mod live;
 mod progress;
 mod rows;
 mod summary;
@@ -15,8 +16,10 @@ mod wall;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use folder::RunFolder;
+pub use live::Live;
 pub(crate) use progress::clock;
 pub use progress::{Progress, Style};
 pub use rows::RoundRows;
@@ -25,8 +28,11 @@ pub use table::{Cell, Column, Table};
 pub use tally::Tally;
 pub use wall::timestamp;
 
-use crate::event::Stamped;
+use crate::event::{Event, Stamped};
 use crate::units::Instant;
+
+/// How often what goes on is put into words.
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// A file of the run folder that cannot be written. The run stops: its record would have holes.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +40,14 @@ pub enum ReportError {
     /// The folder of a given name exists.
     #[error("the run folder {0} exists: choose another --name, or remove it")]
     Taken(PathBuf),
+    /// No folder can be made for the run.
+    #[error("cannot make a run folder in {runs}: choose another place with --runs")]
+    Runs {
+        /// Where.
+        runs: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Something cannot be written.
     #[error("cannot write {path}: the run stops, for its record would have holes")]
     Write {
@@ -58,13 +72,15 @@ pub struct Report {
     folder: RunFolder,
     tally: Tally,
     progress: Progress,
+    /// When it was last said what goes on.
+    told_at: Option<Instant>,
 }
 
 impl Report {
     /// Writes to `folder` and shows `progress`.
     #[must_use]
     pub fn new(folder: RunFolder, progress: Progress) -> Self {
-        Self { folder, tally: Tally::default(), progress }
+        Self { folder, tally: Tally::default(), progress, told_at: None }
     }
 
     /// Takes note of one event; returns what is to be written to the terminal at `now` (on the clock of whoever
@@ -75,14 +91,27 @@ impl Report {
     pub fn record(&mut self, stamped: &Stamped, now: Instant) -> Result<String, ReportError> {
         self.folder.record(stamped)?;
         self.tally.record(stamped);
-        Ok(self.progress.record(&stamped.event, &self.tally, now))
+        let text = self.progress.record(&stamped.event, &self.tally, now);
+        if !text.is_empty() || matches!(stamped.event, Event::RoundStarted(_)) {
+            self.told_at = None;
+        }
+        Ok(text)
+    }
+
+    /// What goes on at `now`, for those who have not heard of it for a while; none if it has hardly changed.
+    #[must_use]
+    pub fn goes_on(&mut self, now: Instant) -> Option<String> {
+        self.told_at.is_none_or(|told_at| now.since(told_at) >= TELL_EVERY).then(|| {
+            self.told_at = Some(now);
+            self.progress.goes_on(&self.tally, now)
+        })
     }
 
     /// Completes the files; returns the summary, and what is to be written to the terminal before anything else.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn finish(mut self, closing: Closing<'_>) -> Result<(Summary, String), ReportError> {
+    pub fn finish(mut self, closing: Closing<'_>) -> Result<(Summary, &'static str), ReportError> {
         self.folder.finish()?;
         let folder = self.folder.path().display().to_string();
         let summary = Summary::new(&self.tally, self.folder.plan_digest(), folder, closing);

@@ -5,18 +5,16 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use super::Live;
 use super::tally::Tally;
 use crate::event::{Event, Waiting};
+use crate::ids::WorkerId;
 use crate::units::{ByteSize, Instant};
 
-/// A terminal is redrawn at most so often: faster than eyes can follow, slower than rounds.
-const REDRAW_EVERY: Duration = Duration::from_millis(100);
-/// A pipe gets a line at most so often (evaluations aside).
-const LINE_EVERY: Duration = Duration::from_secs(2);
+/// A pipe gets a line at most so often (evaluations aside): in time for those who would miss a word after 2 s.
+const LINE_EVERY: Duration = Duration::from_millis(1500);
 /// Columns of a terminal that does not say.
 const TERMINAL_WIDTH: usize = 80;
-/// Carriage return, and clear to the end of the line.
-const ERASE: &str = "\r\x1b[K";
 
 /// Where the text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,33 +43,45 @@ impl Style {
 /// The progress of one run.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    style: Style,
+    live: Live,
     /// Rounds of the whole run.
     rounds: u32,
     /// Workers of the plan.
     workers: u16,
+    /// Whether a model is trained: a synthetic load has no epochs and no loss.
+    trains: bool,
+    /// Workers that take part.
+    joined: u16,
     /// When the first round was seen.
     began: Option<Instant>,
-    shown: Option<Instant>,
-    /// Whether an unfinished line stands on the terminal.
-    open: bool,
+    /// What the server waits for as long as nothing happens, and when it said so.
+    waits: Option<(Waiting, Instant)>,
+    warned: bool,
 }
 
 impl Progress {
-    /// Progress of a run of `rounds` rounds with `workers` workers.
+    /// Progress of a run of `rounds` rounds with `workers` workers, which `trains` a model or only looks like it.
     #[must_use]
-    pub const fn new(style: Style, rounds: u32, workers: u16) -> Self {
-        Self { style, rounds, workers, began: None, shown: None, open: false }
+    pub const fn new(style: Style, rounds: u32, workers: u16, trains: bool) -> Self {
+        let live = Live::new(style, LINE_EVERY);
+        Self { live, rounds, workers, trains, joined: 0, began: None, waits: None, warned: false }
     }
 
     /// What is to be written to standard error after `event`, of which `tally` knows already.
     #[must_use]
     pub fn record(&mut self, event: &Event, tally: &Tally, now: Instant) -> String {
+        self.waits = None;
+        let warning = self.warning(tally);
+        warning + &self.tell(event, tally, now)
+    }
+
+    fn tell(&mut self, event: &Event, tally: &Tally, now: Instant) -> String {
+        let planned = self.workers;
         match event {
             Event::WorkerJoined(joined) => {
-                let (worker, address) = (joined.worker, joined.address);
-                let (live, planned) = (joined.live, self.workers);
-                self.message(&format!(
+                let (worker, address, live) = (joined.worker, joined.address, joined.live);
+                self.joined = live;
+                self.live.message(&format!(
                     "worker {worker} joined from {address} ({live} of {planned})"
                 ))
             }
@@ -79,55 +89,56 @@ impl Progress {
             Event::WorkerLeft(_) if tally.rounds >= self.rounds => String::new(),
             Event::WorkerLeft(left) => {
                 let (worker, reason, live) = (left.worker, &left.reason, left.live);
-                self.message(&format!(
-                    "worker {worker} left: {reason} ({live} of {})",
-                    self.workers
-                ))
+                self.joined = live;
+                self.live.message(&format!("worker {worker} left: {reason} ({live} of {planned})"))
             }
             Event::RoundStarted(_) => {
                 self.began.get_or_insert(now);
                 String::new()
             }
-            Event::RoundEnded(_) if self.due(now) => self.line(&self.state(tally, now), now),
-            Event::Evaluated(_) => self.line(&self.state(tally, now), now),
-            Event::Waiting(waiting) if self.due(now) => self.line(&waits(waiting), now),
-            _ => String::new(),
+            Event::RoundEnded(_) if !self.live.due(now) => String::new(),
+            Event::RoundEnded(_) | Event::Evaluated(_) => {
+                let state = self.state(tally, now);
+                self.live.line(&state, now)
+            }
+            Event::Waiting(waiting) => {
+                self.waits = Some((waiting.clone(), now));
+                String::new()
+            }
+            Event::PushClosed(_) | Event::PullClosed(_) | Event::Decided(_) => String::new(),
+        }
+    }
+
+    /// What goes on, for those who have not heard of it for a while.
+    #[must_use]
+    pub fn goes_on(&self, tally: &Tally, now: Instant) -> String {
+        match (&self.waits, &tally.started) {
+            // A simulation's time is another than ours, but little of ours passes between two of its words.
+            (Some((waiting, said_at)), _) => waits(waiting, now.since(*said_at)),
+            (None, None) => format!("{} of {} workers have joined", self.joined, self.workers),
+            (None, Some(started)) if !tally.pushing.is_empty() => {
+                let (round, whom) = (started.round, whom(&tally.pushing));
+                format!("round {round}: waiting{whom}; {}", self.state(tally, now))
+            }
+            (None, Some(_)) => self.state(tally, now),
         }
     }
 
     /// What is to be written before anything else follows.
     #[must_use]
-    pub fn finish(&mut self) -> String {
-        let open = std::mem::take(&mut self.open);
-        if open { "\n".to_owned() } else { String::new() }
+    pub const fn finish(&mut self) -> &'static str {
+        self.live.finish()
     }
 
-    fn due(&self, now: Instant) -> bool {
-        let every = match self.style {
-            Style::Terminal { .. } => REDRAW_EVERY,
-            Style::Plain => LINE_EVERY,
+    /// Says once that the model is lost.
+    fn warning(&mut self, tally: &Tally) -> String {
+        let Some((round, loss)) = tally.diverged.filter(|_| !self.warned) else {
+            return String::new();
         };
-        self.shown.is_none_or(|shown| now.since(shown) >= every)
-    }
-
-    /// A line that is there to stay.
-    fn message(&mut self, text: &str) -> String {
-        let erase = if std::mem::take(&mut self.open) { ERASE } else { "" };
-        format!("{erase}{text}\n")
-    }
-
-    /// A line that the next one replaces, where it can.
-    fn line(&mut self, text: &str, now: Instant) -> String {
-        self.shown = Some(now);
-        match self.style {
-            Style::Plain => format!("{text}\n"),
-            Style::Terminal { width } => {
-                self.open = true;
-                // A line that fills the last column would wrap on some terminals.
-                let fitting: String = text.chars().take(width.saturating_sub(1)).collect();
-                format!("{ERASE}{fitting}")
-            }
-        }
+        self.warned = true;
+        self.live.message(&format!(
+            "warning: training has diverged (the loss is {loss:.3e} in round {round}): lower the learning rate (--lr)"
+        ))
     }
 
     /// How far the run is.
@@ -136,7 +147,7 @@ impl Progress {
         if let Some(eta) = self.eta(tally.rounds, now) {
             parts.push(format!("ETA {}", clock(eta)));
         }
-        if let Some(ended) = &tally.ended {
+        if let Some(ended) = tally.ended.as_ref().filter(|_| self.trains) {
             parts.push(format!("epoch {:.2}", ended.epoch));
             parts.push(format!("loss {:.4}", ended.loss));
         }
@@ -164,22 +175,25 @@ impl Progress {
     }
 }
 
-/// Who is waited for, and why.
-fn waits(waiting: &Waiting) -> String {
+/// Who is waited for, why, and how long: `more` than when it was said.
+fn waits(waiting: &Waiting, more: Duration) -> String {
     let Waiting { round, workers, why, waited_ns } = waiting;
-    let waited = Duration::from_nanos(*waited_ns);
+    let waited = Duration::from_nanos(*waited_ns) + more;
     let waited = match waited.as_millis() {
         ms @ ..1000 => format!("{ms} ms"),
         _ => format!("{:.1} s", waited.as_secs_f64()),
     };
+    let place = if round.0 == 0 { String::new() } else { format!("round {round}: ") };
+    format!("{place}waiting {waited}{} ({why})", whom(workers))
+}
+
+fn whom(workers: &[WorkerId]) -> String {
     let whom: Vec<String> = workers.iter().map(ToString::to_string).collect();
-    let whom = match whom.len() {
+    match whom.len() {
         0 => String::new(),
         1 => format!(" for worker {}", whom[0]),
         _ => format!(" for workers {}", whom.join(", ")),
-    };
-    let place = if round.0 == 0 { String::new() } else { format!("round {round}: ") };
-    format!("{place}waiting {waited}{whom} ({why})")
+    }
 }
 
 /// `1h02m`, `2m10s` or `9s`.

@@ -74,9 +74,10 @@ impl RoundRows {
         self.leave(OpenRound::complete)
     }
 
-    /// The rows of all rounds that are still open.
+    /// The rows of all rounds that have ended. One that was cut off has none: half of its fields would be empty.
     #[must_use]
     pub fn finish(&mut self) -> String {
+        self.open.retain(|open| open.ended.is_some());
         self.leave(|_| true)
     }
 

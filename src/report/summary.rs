@@ -20,6 +20,12 @@ pub struct Summary {
     pub rounds: u32,
     /// From the start of the first round to the end of the last pull, in seconds.
     pub seconds: f64,
+    /// Rounds in a second, evaluations and all.
+    #[serde(default)]
+    pub rounds_per_second: f64,
+    /// Training images in a second, evaluations and all; none for a synthetic load.
+    #[serde(default)]
+    pub images_per_second: Option<f64>,
     /// UDP payload bytes that reached the server.
     pub bytes_up: u64,
     /// UDP payload bytes that the server sent.
@@ -40,6 +46,12 @@ pub struct Summary {
     pub rejects: BTreeMap<Reject, u64>,
     /// All evaluations.
     pub evaluations: Vec<Evaluation>,
+    /// The first round after which the loss was beyond all bounds.
+    #[serde(default)]
+    pub diverged: Option<u32>,
+    /// Why the run has failed, if it has.
+    #[serde(default)]
+    pub failure: Option<String>,
     /// Digest of the plan.
     pub plan: String,
     /// The run folder.
@@ -55,6 +67,10 @@ pub struct Closing<'a> {
     pub totals: &'a Totals,
     /// What it put aside.
     pub rejects: &'a Rejects,
+    /// Images of the training set; none for a synthetic load.
+    pub images: Option<u64>,
+    /// Why the run has failed, if it has.
+    pub failure: Option<&'a str>,
 }
 
 /// Duration of rounds, from the start to the close of the last pull, in milliseconds.
@@ -89,10 +105,15 @@ impl Summary {
     #[must_use]
     pub fn new(tally: &Tally, plan: &str, folder: String, closing: Closing<'_>) -> Self {
         let evaluations: Vec<_> = tally.evaluations.iter().map(Evaluation::from).collect();
+        let seconds = tally.seconds();
+        let per_second = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
+        let epochs = tally.ended.as_ref().map_or(0.0, |ended| ended.epoch);
         Self {
             accuracy: evaluations.last().map(|last| last.accuracy),
             rounds: tally.rounds,
-            seconds: tally.seconds(),
+            seconds,
+            rounds_per_second: per_second(f64::from(tally.rounds)),
+            images_per_second: closing.images.map(|images| per_second(epochs * images as f64)),
             bytes_up: closing.totals.bytes_up,
             bytes_down: closing.totals.bytes_down,
             round_ms: RoundMs::new(tally.round_ns().collect()),
@@ -103,6 +124,8 @@ impl Summary {
             late: tally.late,
             rejects: closing.rejects.iter().collect(),
             evaluations,
+            diverged: tally.diverged.map(|(round, _)| round.0),
+            failure: closing.failure.map(ToOwned::to_owned),
             plan: plan.to_owned(),
             folder,
         }
@@ -148,6 +171,11 @@ impl fmt::Display for Summary {
         let RoundMs { p50, p99, .. } = self.round_ms;
         let (rounds, seconds) = (self.rounds, self.seconds);
         writeln!(f, "rounds    {rounds} in {seconds:.2} s (p50 {p50:.2} ms, p99 {p99:.2} ms)")?;
+        write!(f, "speed     {:.1} rounds/s", self.rounds_per_second)?;
+        match self.images_per_second {
+            Some(images) => writeln!(f, ", {images:.0} images/s")?,
+            None => writeln!(f)?,
+        }
         let (up, down) = (ByteSize(self.bytes_up), ByteSize(self.bytes_down));
         writeln!(f, "bytes     {up} up, {down} down")?;
         let Self { owed, repaired, forgiven, late, .. } = self;
@@ -155,6 +183,12 @@ impl fmt::Display for Summary {
             f,
             "blocks    {owed} owed, {repaired} repaired, {forgiven} forgiven, {late} late"
         )?;
+        if let Some(round) = self.diverged {
+            writeln!(f, "diverged  in round {round}: lower the learning rate (--lr)")?;
+        }
+        if let Some(failure) = &self.failure {
+            writeln!(f, "failed    {failure}")?;
+        }
         if let Some(digest) = &self.digest {
             writeln!(f, "digest    {digest}")?;
         }

@@ -6,6 +6,8 @@ use crate::units::Instant;
 
 /// A round whose pulls are not closed when so many have started since will not be looked at again.
 const ROUNDS_OPEN_MAX: usize = 4;
+/// No model that still learns has a mean cross-entropy beyond this: its logits are off by hundreds.
+const LOSS_MAX: f64 = 1e3;
 
 /// What has happened so far, in numbers.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +32,12 @@ pub struct Tally {
     pub started: Option<RoundStarted>,
     /// The last round that ended.
     pub ended: Option<RoundEnded>,
+    /// Workers of that round whose push is still open.
+    pub pushing: Vec<WorkerId>,
     /// All evaluations.
     pub evaluations: Vec<Evaluated>,
+    /// The first round after which the model was lost, and the loss that told.
+    pub diverged: Option<(Round, f64)>,
     spans: Vec<Span>,
 }
 
@@ -56,6 +62,7 @@ impl Tally {
                 if let Some(closed) = self.spans.len().checked_sub(ROUNDS_OPEN_MAX + 1) {
                     self.spans[closed].workers = Vec::new();
                 }
+                self.pushing.clone_from(&started.workers);
                 self.started = Some(started.clone());
             }
             Event::PushClosed(push) => {
@@ -65,6 +72,7 @@ impl Tally {
                 self.forgiven += u64::from(push.forgiven);
                 self.late += u64::from(push.late);
                 self.bytes_up += push.bytes;
+                self.pushing.retain(|worker| *worker != push.worker);
             }
             Event::PullClosed(pull) => {
                 self.bytes_down += pull.bytes;
@@ -80,13 +88,24 @@ impl Tally {
                 if let Some(span) = self.span(ended.round) {
                     span.end = at;
                 }
+                self.judge(ended.round, ended.loss);
                 self.ended = Some(ended.clone());
             }
-            Event::Evaluated(evaluated) => self.evaluations.push(evaluated.clone()),
+            Event::Evaluated(evaluated) => {
+                self.judge(evaluated.round, evaluated.loss);
+                self.evaluations.push(evaluated.clone());
+            }
             Event::WorkerJoined(_)
             | Event::WorkerLeft(_)
             | Event::Decided(_)
             | Event::Waiting(_) => {}
+        }
+    }
+
+    /// A loss that is no number says nothing: of a training round, it may not have been heard from any worker.
+    fn judge(&mut self, round: Round, loss: f64) {
+        if loss > LOSS_MAX {
+            self.diverged.get_or_insert((round, loss));
         }
     }
 

@@ -136,13 +136,13 @@ fn plan(text: &str) -> Plan {
 }
 
 fn progress(style: Style) -> String {
-    let (mut tally, mut progress) = (Tally::default(), Progress::new(style, 8, 2));
+    let (mut tally, mut progress) = (Tally::default(), Progress::new(style, 8, 2, true));
     let mut shown = String::new();
     for stamped in run() {
         tally.record(&stamped);
         shown += &progress.record(&stamped.event, &tally, stamped.at);
     }
-    shown + &progress.finish()
+    shown + progress.finish()
 }
 
 #[test]
@@ -165,14 +165,20 @@ fn a_run_folder_holds_the_run() {
     let base = Duration::from_millis(1_700_000_000_000);
     let plan = plan("policy = 'clr'\ntolerance = '2%'");
     let folder = RunFolder::create(&scratch, &plan, "train", base).unwrap();
-    let mut report = Report::new(folder, Progress::new(Style::Plain, 8, 2));
+    let mut report = Report::new(folder, Progress::new(Style::Plain, 8, 2, true));
     for stamped in run() {
         report.record(&stamped, stamped.at).unwrap();
     }
     let mut rejects = Rejects::default();
     rejects.count(Reject::Checksum);
     let totals = Totals { bytes_up: 300_000, bytes_down: 310_000 };
-    let closing = Closing { digest: Some("abc".to_owned()), totals: &totals, rejects: &rejects };
+    let closing = Closing {
+        digest: Some("abc".to_owned()),
+        totals: &totals,
+        rejects: &rejects,
+        images: Some(600),
+        failure: None,
+    };
     let (mut summary, _) = report.finish(closing).unwrap();
     summary.folder = "runs/fc-optdigits-1-1".to_owned();
     insta::assert_snapshot!("summary-text", summary.to_string());
@@ -181,6 +187,52 @@ fn a_run_folder_holds_the_run() {
         let text = std::fs::read_to_string(scratch.join("fc-optdigits-1-1").join(file)).unwrap();
         insta::assert_snapshot!(file, text);
     }
+}
+
+#[test]
+fn what_goes_on_can_be_told_at_any_time() {
+    let (mut tally, mut progress) = (Tally::default(), Progress::new(Style::Plain, 8, 2, true));
+    let mut said = Vec::new();
+    for stamped in run() {
+        tally.record(&stamped);
+        let _ = progress.record(&stamped.event, &tally, stamped.at);
+        said.push(progress.goes_on(&tally, stamped.at));
+    }
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn a_synthetic_load_has_no_epochs_and_no_loss() {
+    let (mut tally, mut progress) = (Tally::default(), Progress::new(Style::Plain, 8, 2, false));
+    for event in [start(1, &[1], false), push(1, 1, 0, 0), end(1)] {
+        tally.record(&Stamped { at: Instant::ZERO, event: event.clone() });
+        let said = progress.record(&event, &tally, Instant::ZERO);
+        assert!(!said.contains("epoch") && !said.contains("loss"), "{said}");
+    }
+    assert_eq!(tally.rounds, 1);
+}
+
+#[test]
+fn a_lost_model_is_told_once_and_in_the_end() {
+    let (mut tally, mut progress) = (Tally::default(), Progress::new(Style::Plain, 8, 2, true));
+    let mut said = String::new();
+    for (round, loss) in [(1, 2.3), (2, f64::NAN), (3, 1e31), (4, f64::INFINITY)] {
+        let Event::RoundEnded(ended) = end(round) else { unreachable!() };
+        let event = Event::RoundEnded(RoundEnded { loss, ..ended });
+        tally.record(&Stamped { at: Instant::ZERO, event: event.clone() });
+        said += &progress.record(&event, &tally, Instant::ZERO);
+    }
+    let warning = "warning: training has diverged (the loss is 1.000e31 in round 3): lower the learning rate (--lr)";
+    assert!(said.contains(warning) && said.matches("warning").count() == 1, "{said}");
+    let (totals, rejects) = (Totals::default(), Rejects::default());
+    let why = Some("it is broken");
+    let closing =
+        Closing { digest: None, totals: &totals, rejects: &rejects, images: None, failure: why };
+    let text = Summary::new(&tally, "", String::new(), closing).to_string();
+    assert!(
+        text.contains("diverged  in round 3") && text.contains("failed    it is broken"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -219,6 +271,9 @@ fn a_pull_that_never_closes_holds_no_rows_back() {
         }
     }
     assert_eq!(written.lines().count(), 3);
+    for event in [start(6, &[1, 2], false), push(6, 1, 0, 0)] {
+        written += &rows.record(&event);
+    }
     written += &rows.finish();
-    assert_eq!(written.lines().count(), 5);
+    assert_eq!(written.lines().count(), 5, "a round that was cut off has no row");
 }

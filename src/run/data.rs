@@ -51,6 +51,7 @@ fn verify(typed: &cli::DataVerify, console: &mut Console<'_>) -> Result<Exit, Fa
     let data_dir = Some(typed.data_dir.as_path());
     let named = typed.datasets.iter().map(|name| name.parse());
     let named: Vec<DatasetSpec> = named.collect::<Result<_, _>>()?;
+    console.goes_on("reading the files");
     let found = |spec: &DatasetSpec| (spec.to_string(), dataset::verify(spec, data_dir));
     let mut sets: Vec<_> = match named[..] {
         [] => DatasetSpec::NAMED.iter().map(found).collect(),

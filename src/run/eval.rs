@@ -33,6 +33,7 @@ struct Evaluation<'a> {
 /// # Errors
 /// If the checkpoint is not one of a model, or the data set is not here.
 pub fn eval(typed: &cli::Eval, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    console.goes_on("evaluating");
     let path = typed.checkpoint.as_path();
     let metadata = Checkpoint::metadata(path)?;
     let known = |key: &str| {

@@ -1,33 +1,48 @@
 //! `mlt-lite experiment`: a matrix of runs, each in a child process of this program.
 
 use crate::cli::{self, Exit, Failure};
-use crate::experiment::{Child, Experiment, Hands};
+use crate::experiment::{Child, Experiment, Hands, lock};
+use crate::net::{Clock, Stop};
 use crate::plan::Entry;
 
-use super::{Console, WORDS, program};
+use super::{Console, Job, WORDS, program};
 
 /// Runs what was typed.
 ///
 /// # Errors
-/// If the plan is bad, a file cannot be written, or the user interrupts a cell.
+/// If a plan is bad, data is missing, or a file cannot be written.
 pub fn experiment(typed: &cli::Experiment, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let flags = typed.data_dir.iter().map(|folder| Entry::flag("data-dir", folder));
     let experiment = Experiment::read(&typed.plan, &flags.collect::<Vec<_>>(), &WORDS)?;
-    let child = Child {
-        program: program()?,
-        folder: typed.runs.join(&experiment.name),
-        threads: typed.threads,
-    };
-    let now = console.now;
+    // Better now than in the middle of the night.
+    console.goes_on("checking the plans of all cells");
+    for cell in &experiment.cells {
+        Job::new(cell.plan.clone())?.check_data()?;
+    }
+    // The cells speak for themselves.
+    console.goes_on("");
+    let folder = typed.runs.join(&experiment.name);
+    let (lock, stop) = (lock(&folder)?, Stop::listen()?);
+    let mut child = Child::new(program()?, folder.clone(), typed.threads, lock, stop);
+    let clock = Clock::start();
+    let now = || clock.now();
     let mut say = |line: &str| console.say(line);
-    let mut hands = Hands { run: &mut |cell| child.run(cell), say: &mut say, now };
-    let findings = experiment.run(&child.folder, &mut hands)?;
+    let mut hands = Hands { run: &mut |cell| child.run(cell), say: &mut say, now: &now };
+    let findings = experiment.run(&folder, &mut hands)?;
     if typed.json {
         console.say(findings.table.to_text().trim_end());
         console.result(findings.to_json());
     } else {
         console.result(findings.table.to_text());
     }
-    console.say(format!("table.txt, table.csv and table.md are in {}", child.folder.display()));
-    Ok(if findings.failed() == 0 { Exit::Done } else { Exit::Failed })
+    console.say(format!("table.txt, table.csv and table.md are in {}", folder.display()));
+    if findings.interrupted {
+        let (finished, all) = (findings.finished(), findings.cells.len());
+        let resume = typed.line();
+        console.say(format!(
+            "interrupted: {finished} of {all} cells are finished; go on with: {resume}"
+        ));
+        return Ok(Exit::Interrupted);
+    }
+    Ok(if findings.failed == 0 { Exit::Done } else { Exit::Failed })
 }

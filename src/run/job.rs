@@ -64,8 +64,29 @@ impl Job {
             }
         };
         let config = plan.server_config(data, &brief.to_text())?;
-        let net = plan.net.parse()?;
+        let net: NetPlan = plan.net.parse()?;
+        if let Some(number) = net.per_worker.keys().find(|&&number| number > plan.workers) {
+            let (workers, net) = (plan.workers, &plan.net);
+            let why = format!(
+                "--net {net:?}: there is no worker {number}, they are numbered from 1 to {workers} (--workers)"
+            );
+            return Err(Failure::new(Exit::Usage, why));
+        }
         Ok(Self { config, layout: Arc::new(layout), parameters, net, brief })
+    }
+
+    /// Makes sure that workers on this machine find the data.
+    ///
+    /// # Errors
+    /// If files are missing.
+    pub fn check_data(&self) -> Result<(), Failure> {
+        match &self.plan().load {
+            Load::Training(training) => {
+                let spec = training.dataset.parse()?;
+                Ok(dataset::check_files(&spec, Some(&self.plan().data_dir))?)
+            }
+            Load::Synthetic { .. } => Ok(()),
+        }
     }
 
     /// The plan.
@@ -95,7 +116,8 @@ impl Job {
     ) -> Result<Report, ReportError> {
         let folder = RunFolder::create(runs, self.plan(), command, base)?;
         let ServerConfig { rounds, workers, .. } = self.config;
-        Ok(Report::new(folder, Progress::new(console.style, rounds, workers)))
+        let progress = Progress::new(console.style(), rounds, workers, self.brief.recipe.is_some());
+        Ok(Report::new(folder, progress))
     }
 
     /// Completes the run folder with a checkpoint and tells what the run came to.
@@ -109,14 +131,22 @@ impl Job {
         json: bool,
         console: &mut Console<'_>,
     ) -> Result<Exit, Failure> {
+        console.goes_on("writing the checkpoint");
         let finished = server.outcome() == Some(&Outcome::Finished);
         let path = report.folder().path().join(if finished { FINAL } else { INTERRUPTED });
         let checkpoint = self.checkpoint(server, report.folder().plan_digest());
         checkpoint.save(&path, &self.layout)?;
         let digest = finished.then(|| digest(server.parameters()));
-        let closing = Closing { digest, totals: server.totals(), rejects: server.rejects() };
+        let failure = match server.outcome() {
+            Some(Outcome::Failed(why)) => Some(why.as_str()),
+            _ => None,
+        };
+        let images = self.brief.recipe.as_ref().map(|_| self.config.train_len);
+        let (totals, rejects) = (server.totals(), server.rejects());
+        let closing = Closing { digest, totals, rejects, images, failure };
         let (summary, before) = report.finish(closing)?;
-        console.show(&before);
+        console.goes_on("");
+        console.show(before);
         if json {
             console.result(summary.to_json());
         } else {

@@ -2,7 +2,7 @@
 
 use super::serving::{Start, reachable, serve};
 use super::workers::Workers;
-use super::{Console, WORDS};
+use super::{Console, Job, WORDS};
 use crate::cli::{self, DEFAULT_BIND, Exit, Failure, bind_address};
 use crate::net::Listening;
 use crate::plan::Plan;
@@ -14,14 +14,17 @@ use crate::plan::Plan;
 pub fn server(typed: &cli::Server, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(DEFAULT_BIND), typed.insecure)?;
+    let job = Job::new(plan)?;
     let listening = Listening::bind(address)?;
     let line =
         format!("start each worker with: mlt-lite worker {}", reachable(listening.address()));
-    if typed.json {
-        console.say(line);
-    } else {
-        console.result(line);
-    }
     let how = Start { command: "server", listening, runs: &typed.runs, json: typed.json };
-    serve(plan, how, console, |_| Ok(Workers::elsewhere()))
+    serve(&job, how, console, |_, console| {
+        if typed.json {
+            console.say(line);
+        } else {
+            console.result(line);
+        }
+        Ok(Workers::elsewhere())
+    })
 }

@@ -8,7 +8,6 @@ use super::{Console, Job};
 use crate::cli::{Exit, Failure};
 use crate::event::Stamped;
 use crate::net::{Clock, Listening, NetError, Stop, Watch, entropy, wall_clock};
-use crate::plan::Plan;
 use crate::ps::server::ServerCore;
 use crate::report::Report;
 
@@ -24,12 +23,15 @@ impl Watch for Serving<'_, '_> {
     type Error = Failure;
 
     fn see(&mut self, stamped: &Stamped, _: &ServerCore) -> Result<(), Failure> {
-        let text = self.report.record(stamped, (self.console.now)())?;
+        let text = self.report.record(stamped, self.console.now())?;
         self.console.show(&text);
         Ok(())
     }
 
     fn check(&mut self) -> Result<(), Failure> {
+        if let Some(what) = self.report.goes_on(self.console.now()) {
+            self.console.goes_on(what);
+        }
         self.workers.check(self.clock.now())
     }
 }
@@ -43,20 +45,19 @@ pub(super) struct Start<'a> {
     pub(super) json: bool,
 }
 
-/// Serves `plan` until the run has ended, and leaves its files. `start` is called with the run folder as soon as
-/// workers can join.
+/// Serves `job` until the run has ended, and leaves its files. `start` is called with the run folder as soon as
+/// workers can join and nothing stands in the way.
 pub(super) fn serve(
-    plan: Plan,
+    job: &Job,
     how: Start<'_>,
     console: &mut Console<'_>,
-    start: impl FnOnce(&Path) -> Result<Workers, Failure>,
+    start: impl FnOnce(&Path, &mut Console<'_>) -> Result<Workers, Failure>,
 ) -> Result<Exit, Failure> {
     let Start { command, listening, runs, json } = how;
-    let job = Job::new(plan)?;
     let mut stop = Stop::listen()?;
     let clock = Clock::start();
     let report = job.report(runs, command, wall_clock(), console)?;
-    let workers = start(report.folder().path())?;
+    let workers = start(report.folder().path(), console)?;
     let mut core = job.server(listening.capacity(), entropy()?, clock.now());
     let mut serving = Serving { report, console, clock, workers };
     let served = listening.serve(&mut core, clock, &mut stop, &mut serving);

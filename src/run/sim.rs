@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cli::{self, Exit, Failure};
 use crate::event::Event;
+use crate::net::Stop;
 use crate::plan::Plan;
 use crate::sim::{CAPACITY, World};
 use crate::simd::Level;
@@ -30,16 +31,22 @@ const BASE: Duration = Duration::ZERO;
 /// # Errors
 /// If the plan is bad, data is missing, a file cannot be written, or the run comes to a standstill.
 pub fn sim(typed: &cli::Sim, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let interrupted = Stop::listen()?.into_flag()?;
+    console.goes_on("preparing the run");
     let job = Job::new(Plan::from_entries(typed.entries()?, &WORDS)?)?;
     Level::detect()?;
-    let mut world = world(&job, threads(typed.threads, 1))?;
+    let mut world = world(&job, threads(typed.threads, 1))?.interrupted_by(interrupted);
     let mut report = job.report(&typed.runs, "sim", BASE, console)?;
     let patience = job.config.compute_timeout + STALL_LIMIT;
     let mut failure = None;
     let outcome = world.run(TIME_LIMIT, |stamped, _| {
-        match report.record(stamped, (console.now)()) {
+        let now = console.now();
+        match report.record(stamped, now) {
             Ok(text) => console.show(&text),
             Err(error) => failure = Some(error.into()),
+        }
+        if let Some(what) = report.goes_on(now) {
+            console.goes_on(what);
         }
         if let Event::Waiting(waiting) = &stamped.event
             && Duration::from_nanos(waiting.waited_ns) >= patience

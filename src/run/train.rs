@@ -5,7 +5,7 @@ use std::path::Path;
 use super::serving::{Start, serve};
 use super::threads::threads;
 use super::workers::Workers;
-use super::{Console, WORDS};
+use super::{Console, Job, WORDS};
 use crate::cli::{self, Exit, Failure, bind_address};
 use crate::net::Listening;
 use crate::plan::Plan;
@@ -23,15 +23,20 @@ pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Fail
     // The workers would find out one after the other.
     Level::detect()?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(BIND), typed.insecure)?;
+    console.goes_on("preparing the run");
+    let job = Job::new(plan)?;
+    job.check_data()?;
     let listening = Listening::bind(address)?;
     let mut server = listening.address();
     if server.ip().is_unspecified() {
         server.set_ip([127, 0, 0, 1].into());
     }
-    let (count, data_dir) = (plan.workers, plan.data_dir.clone());
-    let threads = threads(typed.threads, count);
-    console.say(format!("training with {count} worker processes at {server}"));
-    let start = |folder: &Path| Workers::start(count, server, &data_dir, threads, folder);
+    let threads = threads(typed.threads, job.plan().workers);
+    let start = |folder: &Path, console: &mut Console<'_>| {
+        let Plan { workers, data_dir, .. } = job.plan();
+        console.say(format!("training with {workers} worker processes at {server}"));
+        Workers::start(*workers, server, data_dir, threads, folder)
+    };
     let how = Start { command: "train", listening, runs: &typed.runs, json: typed.json };
-    serve(plan, how, console, start)
+    serve(&job, how, console, start)
 }

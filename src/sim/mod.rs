@@ -7,6 +7,8 @@ mod host;
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use self::compute::ComputeTime;
@@ -28,6 +30,7 @@ pub struct World {
     server: ServerCore,
     hosts: Vec<Host>,
     buf: Vec<u8>,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl World {
@@ -53,7 +56,14 @@ impl World {
             let down = Link::new(&spec, seed, "down", number.into());
             Host::new(number, processor, up, down, compute, seed)
         });
-        Self { now: Instant::ZERO, server, hosts: hosts.collect(), buf: Vec::new() }
+        let (hosts, buf) = (hosts.collect(), Vec::new());
+        Self { now: Instant::ZERO, server, hosts, buf, interrupted: Arc::default() }
+    }
+
+    /// The same world, which stops as soon as `interrupted` is set.
+    #[must_use]
+    pub fn interrupted_by(self, interrupted: Arc<AtomicBool>) -> Self {
+        Self { interrupted, ..self }
     }
 
     /// Runs until the run is over or `limit` of virtual time has passed, and tells what happens on the way. `false`
@@ -67,6 +77,10 @@ impl World {
         let mut server_next = self.now;
         loop {
             for host in &mut self.hosts {
+                if self.interrupted.load(Ordering::Relaxed) {
+                    self.server.stop("the simulation was interrupted");
+                    break;
+                }
                 if host.next() <= self.now {
                     host.step(self.now);
                 }

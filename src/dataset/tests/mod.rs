@@ -92,6 +92,14 @@ fn a_folder_of_ones_own_loads_plain_or_gzipped() {
     assert_eq!((zipped.train, zipped.test), (data.train, data.test));
     let statuses = verify(&folder.spec(), None);
     assert!(statuses.iter().all(|file| matches!(file.status, Status::NoReference { .. })));
+    let (name, whole) = &tiny()[0];
+    folder.write(name, &whole[..whole.len() - 1]);
+    let broken: Vec<_> = verify(&folder.spec(), None)
+        .into_iter()
+        .filter(|file| matches!(&file.status, Status::Unreadable { reason } if reason.contains("bytes")))
+        .collect();
+    assert!(broken.len() == 1 && broken[0].file == *name, "{broken:?}");
+    folder.write(name, whole);
     let relative = DatasetSpec::Idx(folder.0.file_name().unwrap().into());
     assert!(Dataset::load(&relative, Some(&std::env::temp_dir())).is_ok());
 }

@@ -106,7 +106,9 @@ impl ServerCore {
         };
         let notice = match &self.phase {
             Phase::Gathering => {
-                let preparing: Vec<_> = self.members.keys().copied().collect();
+                let members = self.members.values();
+                let preparing = members.filter(|member| member.stage != Stage::Ready);
+                let preparing: Vec<_> = preparing.map(|member| member.id).collect();
                 let why = format!("{} of {} workers are ready", self.ready().len(), self.wanted());
                 waiting(preparing, Round(self.trained), why)
             }
@@ -135,7 +137,7 @@ impl ServerCore {
         let push = member.session.inbound(TransferKind::Push);
         let pulling = member.pull_open.is_some();
         match push.filter(|push| push.first_at().is_some() && push.closed().is_none()) {
-            _ if silent >= SILENT => format!("silent for {:.1} s", silent.as_secs_f64()),
+            _ if silent >= SILENT => "it is silent".to_owned(),
             Some(push) => {
                 let received = push.received();
                 format!("network, {} of {} blocks", received.ones(), received.len())

@@ -36,6 +36,8 @@ const HELLO_FIRST: Duration = Duration::from_millis(50);
 const HELLO_MAX: Duration = Duration::from_millis(250);
 /// A server that says nothing for so long is greeted anew. A restarted one says at once that it does not know us.
 const SERVER_SILENCE: Duration = Duration::from_secs(10);
+/// What is called silence when it is reported.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// What is to be computed; the buffers come back with the answer and are used again.
 #[derive(Clone, Debug, Default)]
@@ -307,20 +309,20 @@ impl WorkerCore {
         self.session.send(Outbound::blob(transfer, report.to_bytes()));
     }
 
-    /// What goes on, for people.
+    /// What goes on, for people, and since when if it is silence.
     #[must_use]
-    pub fn waits_for(&self, now: Instant, working: bool) -> String {
-        let silent = (now - self.heard_at).as_secs_f64();
+    pub fn waits_for(&self, now: Instant, working: bool) -> (&'static str, Option<Instant>) {
+        let heard_at = Some(self.heard_at);
         if self.worker.is_none() {
-            format!("looking for the server, no answer for {silent:.0} s (is its UDP port open?)")
-        } else if silent >= 1.0 {
-            format!("waiting for the server, which is silent for {silent:.0} s")
+            ("looking for the server, no answer (is its UDP port open?)", heard_at)
+        } else if now - self.heard_at >= SILENT {
+            ("waiting for the server, which is silent", heard_at)
         } else if self.state.is_none() && working {
-            "loading the data".to_owned()
+            ("loading the data", None)
         } else if working {
-            "computing".to_owned()
+            ("computing", None)
         } else {
-            "waiting for the server: the other workers are not ready".to_owned()
+            ("waiting for the server: the other workers are not ready", None)
         }
     }
 
