@@ -2,6 +2,10 @@
 
 PLAN ?= experiments/quick.toml
 MUSL := $(shell uname -m)-unknown-linux-musl
+ARM := aarch64-unknown-linux-musl
+# Rust brings a linker and musl along: no C compiler for ARM is needed.
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER ?= rust-lld
+QEMU = $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static)
 PROGRAM := target/release/mlt-lite
 # What the benches of training measure; empty: all there is.
 TASKS = $(BATCHES:%=--batch %) $(THREADS:%=--threads %) $(MODELS)
@@ -15,6 +19,10 @@ build:        ## the program, optimised: target/release/mlt-lite
 
 test:         ## all tests
 	@.ci/need cargo && cargo test
+
+test-arm:     ## the tests of the library on an emulated 64-bit ARM processor: minutes
+	@.ci/need cargo $(ARM) qemu-aarch64
+	@CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUNNER=$(QEMU) cargo test --target $(ARM) --lib --test gradients
 
 lint:         ## format, lints and documentation, warnings denied
 	@.ci/need cargo rustfmt clippy && .ci/lint
@@ -38,10 +46,10 @@ bench-torch:  ## race PyTorch over the same steps (BATCHES, THREADS; QUICK=1; TO
 	@.ci/need cargo python3 && benches/torch/venv $(TORCH_VENV)
 	@cargo bench --bench train -- race --python $(TORCH_VENV)/bin/python $(if $(QUICK),--quick) $(TASKS)
 
-static:       ## one static binary that runs on any Linux of this architecture
+static:       ## one static binary that runs on any Linux of this architecture (or MUSL=aarch64-unknown-linux-musl)
 	@.ci/need cargo $(MUSL) && cargo build --release --target $(MUSL)
 
 data: build         ## list the data sets and say which are here
 	@$(PROGRAM) data list
 
-.PHONY: help build test lint fmt experiment sim bench bench-train bench-torch static data
+.PHONY: help build test test-arm lint fmt experiment sim bench bench-train bench-torch static data

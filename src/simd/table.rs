@@ -306,9 +306,15 @@ macro_rules! level {
                 pointwise::award(place, deltas, winners, target);
             }
 
+            /// What the largest tile keeps in registers: sums enough for every unit to have a next one to work on.
+            const SUMS: usize = {
+                let rows = [$($rows),*];
+                $tile * rows[rows.len() - 1]
+            };
+
             $(#[$features])*
             pub unsafe fn multiply_adds(rounds: u64) -> u64 {
-                unsafe { peak::multiply_adds::<$vector>(rounds) }
+                unsafe { peak::multiply_adds::<$vector, SUMS>(rounds) }
             }
         }
     };
@@ -335,7 +341,7 @@ level!(
     tile: 2, rows: [1, 2, 3, 4, 5, 6], dots: [1, 2]
 );
 
-// 32 registers of four values.
+// 32 registers of four values: 6 x 4 sums, four factors that they share, and what those are multiplied by.
 #[cfg(target_arch = "aarch64")]
 level!(
     NEON, neon, Level::Neon, std::arch::aarch64::float32x4_t,

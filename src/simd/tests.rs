@@ -9,6 +9,22 @@ fn kernels() -> impl Iterator<Item = &'static Kernels> {
     Level::ALL.into_iter().filter_map(|level| Kernels::of(level).ok())
 }
 
+#[test]
+fn every_level_of_this_processor_has_kernels_of_its_own() {
+    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+        assert_eq!(Kernels::of(level).unwrap().level(), level);
+    }
+    assert_eq!(Level::Neon.is_available(), cfg!(target_arch = "aarch64"));
+}
+
+#[test]
+fn every_round_of_multiply_adds_counts() {
+    for kernels in kernels() {
+        let once = kernels.multiply_adds(1);
+        assert!(once > 0 && kernels.multiply_adds(5) == 5 * once, "{}", kernels.level());
+    }
+}
+
 /// Values in `[-1, 1)`.
 fn values(rng: &mut impl RngCore, len: usize) -> Vec<f32> {
     (0..len).map(|_| (rng::unit(rng) * 2.0 - 1.0) as f32).collect()
