@@ -193,6 +193,10 @@ impl Conv {
         }
         let partial = &mut partial[self.partial..self.partial + self.partial_len()];
         for image in images.clone() {
+            let context = &Context { fresh: context.fresh && image == 0, ..*context };
+            if context.fresh {
+                partial[self.blocks() * self.block_len()..].fill(0.0);
+            }
             match &self.method {
                 Method::Direct(direct) => direct.backward(self, context, image, tape, partial),
                 Method::Winograd(winograd) => {

@@ -20,6 +20,8 @@ pub struct Crew {
 
 /// Multiplications below which company costs more than it helps.
 const ALONE: usize = 1 << 22;
+/// Multiplications that can be done while a value comes from memory and goes back, about.
+pub const PER_VALUE: usize = 16;
 
 impl Crew {
     /// So many threads.
@@ -41,7 +43,7 @@ impl Crew {
     }
 
     /// Does every piece of `pieces`, of about `work` multiplications all together. A piece must not depend on another,
-    /// nor on what a tape holds.
+    /// nor on what a tape holds. After a panic in one the crew is of no more use.
     pub fn share_out<P: Send>(
         &mut self,
         work: usize,

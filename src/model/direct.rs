@@ -113,12 +113,11 @@ impl Direct {
         let values = &tape.values(context, conv.from)[Self::window(conv, input, image, 0)..];
         let deltas = &tape.deltas[conv.to][output.delta_pixel(image, 0, 0)..];
         let (weights, biases) = partial.split_at_mut(conv.blocks() * conv.block_len());
-        let [outer, middle, run] = self.forth.turns;
+        let [_, middle, run] = self.forth.turns;
         let Strides { row, col } = output.delta.strides;
         let step = conv.window.stride;
         for (block, weights) in weights.chunks_exact_mut(conv.block_len()).enumerate() {
             for (reads, weights) in weights.chunks_exact_mut(run * BLOCK).enumerate() {
-                debug_assert!(reads < outer * middle);
                 let at =
                     reads / middle * self.forth.steps[0] + reads % middle * self.forth.steps[1];
                 let product = Product {
@@ -132,7 +131,7 @@ impl Direct {
                     left_row: 1,
                     right: Factor { values: &deltas[block * BLOCK..], terms: [0, row, col] },
                     out_row: BLOCK,
-                    start: Start::Output,
+                    start: Start::after(context.fresh),
                     skip: None,
                     relu: false,
                 };

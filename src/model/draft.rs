@@ -7,8 +7,9 @@ use super::recipe::{NAME, Recipe, is_name};
 use super::slot::{Border, Window};
 use super::winograd::Winograd;
 use crate::shape::Shape;
+use crate::simd::BLOCK;
 
-/// No image's activations of one layer have more values: 256 MB.
+/// No image's activations of one layer have more values, channels being counted in whole blocks: 256 MB.
 const ACTIVATIONS_MAX: usize = 1 << 26;
 /// No layer makes more channels or values of a vector.
 const WIDTH_MAX: usize = 1 << 16;
@@ -252,7 +253,7 @@ impl Builder<'_> {
         match self.ops.last_mut() {
             Some(Draft::Conv { skip: added @ None, relu: false, .. })
                 // The network's input has no whole blocks of channels.
-                if skip > 0 && from > skip && !self.skips.contains(&from) =>
+                if skip > 0 =>
             {
                 *added = Some(skip);
                 Ok(())
@@ -348,7 +349,8 @@ impl Builder<'_> {
     }
 
     fn push(&mut self, draft: Draft, shape: Shape, place: &Place<'_>) -> Result<(), RecipeError> {
-        if shape.values() > ACTIVATIONS_MAX {
+        let Shape { channels, height, width } = shape;
+        if channels.next_multiple_of(BLOCK) * height * width > ACTIVATIONS_MAX {
             let problem =
                 format!("it makes {shape}, more than {ACTIVATIONS_MAX} values of an image");
             return Err(self.error(place, problem));

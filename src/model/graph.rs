@@ -110,8 +110,7 @@ impl Graph {
 
     /// Values of scratch memory that the operations need.
     pub fn scratch(&self) -> usize {
-        let pooled = self.slots.iter().map(|slot| slot.depth).max().unwrap_or(0);
-        self.convs().map(|(_, conv)| conv.scratch(&self.slots)).fold(pooled, usize::max)
+        self.convs().map(|(_, conv)| conv.scratch(&self.slots)).max().unwrap_or(0)
     }
 
     /// Takes the images of `context` from the input to the logits.
@@ -181,10 +180,10 @@ fn deposits(drafts: &[Draft]) -> Vec<Vec<Deposit>> {
 }
 
 /// The operation from which on all of them take vectors to vectors.
-fn split(drafts: &[Draft], shapes: &[Shape]) -> usize {
+fn split(drafts: &[Draft], extents: &[Shape]) -> usize {
     let is_vectors = |(i, draft): &(usize, &Draft)| match draft {
         Draft::Linear { .. } => true,
-        Draft::Relu { .. } | Draft::Add { .. } => shapes[i + 1].height * shapes[i + 1].width == 1,
+        Draft::Relu { .. } | Draft::Add { .. } => extents[i + 1].height * extents[i + 1].width == 1,
         Draft::Conv { .. } | Draft::MaxPool { .. } | Draft::Flatten { .. } => false,
     };
     drafts.len() - drafts.iter().enumerate().rev().take_while(is_vectors).count()
@@ -201,7 +200,7 @@ fn slots(drafts: &Drafts, extents: &[Shape], deposits: &[Vec<Deposit>], split: u
             if drafts.by_tiles(i) {
                 slots[i + 1].tile_delta();
             } else if deposits[i][0] != Deposit::Nothing {
-                slots[i + 1].spread_delta(*window, extents[*from]);
+                slots[i + 1].dilate_delta(*window, extents[*from]);
             }
         }
         if i >= split {

@@ -73,13 +73,17 @@ impl Linear {
                 terms: [0, 0, input.value.size],
             },
             out_row: self.inputs,
-            start: Start::Output,
+            start: Start::after(context.fresh),
             skip: None,
             relu: false,
         };
         context.kernels.product(&product, weights);
+        if context.fresh {
+            biases.fill(0.0);
+        }
         for image in 0..images.len() {
-            context.kernels.add(biases, &deltas[image * output.delta.size..]);
+            let deltas = &deltas[image * output.delta.size..][..self.outputs];
+            context.kernels.add(biases, deltas);
         }
         self.input_gradient(context, images, tape);
     }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::crew::Crew;
+use super::crew::{Crew, PER_VALUE};
 use super::error::RecipeError;
 use super::graph::{Graph, Op};
 use super::loss::{cross_entropy, prediction};
@@ -157,10 +157,10 @@ impl Network {
         gradient: &mut [f32],
     ) -> f64 {
         assert_eq!(gradient.len(), self.layout().values(), "values of the gradient");
-        let tally = self.work(parameters, images, labels, true);
+        let tally = self.run(parameters, images, labels, true);
         let Self { kernels, graph, parts, sums, crew, .. } = self;
         let parts = &parts[..labels.len().div_ceil(part_images(labels.len(), chunk_images(graph)))];
-        let work = parts.len() * gradient.len();
+        let work = parts.len() * graph.partial * PER_VALUE;
         crew.share_out(work, pieces::cut(sums, gradient), |(sum, out), tape| {
             graph.sum(kernels, sum, parts, out, tape);
         });
@@ -172,14 +172,14 @@ impl Network {
     /// # Panics
     /// As [`gradient`](Self::gradient).
     pub fn evaluate(&mut self, parameters: &[f32], images: &[f32], labels: &[u8]) -> Tally {
-        self.work(parameters, images, labels, false)
+        self.run(parameters, images, labels, false)
     }
 
     /// Takes a batch forth and, if asked to, back; leaves the gradients with the parts.
-    fn work(&mut self, parameters: &[f32], images: &[f32], labels: &[u8], back: bool) -> Tally {
+    fn run(&mut self, parameters: &[f32], images: &[f32], labels: &[u8], back: bool) -> Tally {
         self.check(parameters, images, labels);
         let Self { kernels, graph, packed, packings, parts, crew, classes, .. } = self;
-        let packing = packed.len();
+        let packing = packed.len() * PER_VALUE;
         crew.share_out(packing, pieces::cut(packings, packed), |(what, out), tape| {
             graph.pack(kernels, what, parameters, out, tape);
         });
@@ -195,8 +195,8 @@ impl Network {
         let work = labels.len() * graph.work() * if back { 3 } else { 1 };
         crew.share_out(work, tasks, |((part, images), labels), tape| {
             part.tally = Tally::default();
-            if back {
-                part.clear(graph.partial);
+            if back && part.partial.is_empty() {
+                part.partial = Aligned::zeros(graph.partial);
             }
             for (images, labels) in images.chunks(chunk * image).zip(labels.chunks(chunk)) {
                 batch.take(images, labels, part, tape, back);
@@ -223,16 +223,6 @@ const fn chunk_images(graph: &Graph) -> usize {
     if graph.split == 0 { CHUNK_VECTORS } else { CHUNK_IMAGES }
 }
 
-impl Part {
-    /// Makes the gradient 0.
-    fn clear(&mut self, values: usize) {
-        match self.partial.len() {
-            0 => self.partial = Aligned::zeros(values),
-            _ => self.partial.fill(0.0),
-        }
-    }
-}
-
 /// What is the same for all parts of a batch.
 struct Batch<'a> {
     kernels: &'static Kernels,
@@ -247,7 +237,9 @@ impl Batch<'_> {
     /// Takes a chunk forth and, if asked to, back.
     fn take(&self, images: &[f32], labels: &[u8], part: &mut Part, tape: &mut Tape, back: bool) {
         let Self { kernels, graph, parameters, packed, .. } = *self;
-        let context = Context { kernels, slots: &graph.slots, parameters, packed, images };
+        let fresh = part.tally.total == 0;
+        let slots = &graph.slots;
+        let context = Context { kernels, slots, parameters, packed, images, fresh };
         graph.forward(&context, labels.len(), tape);
         self.judge(labels, &mut part.tally, tape);
         if back {

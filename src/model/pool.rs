@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::pointwise::clear;
 use super::tape::{Context, Deposit, Forth, Tape, pair};
+use crate::shape::Shape;
+use crate::simd::PoolRow;
 
 /// The maximum of each `size` x `size` window; of equal values the first in reading order.
 #[derive(Debug)]
@@ -15,26 +16,22 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
-    /// The places of a window: number, row and column.
-    fn places(&self) -> impl Iterator<Item = (u8, usize, usize)> + use<> {
-        let size = self.size;
-        (0..size * size).map(move |place| (place as u8, place / size, place % size))
-    }
-
     pub fn forward(&self, context: &Context<'_>, images: Range<usize>, tape: &mut Tape) {
         let (input, output) = (&context.slots[self.from], &context.slots[self.to]);
         let mut winners = std::mem::take(&mut tape.winners[self.to]);
         let Forth { from, to, .. } = tape.forth(context, (self.from, None), self.to);
-        let depth = input.depth;
+        let at = PoolRow {
+            size: self.size,
+            windows: output.shape.width,
+            depth: input.depth,
+            pixels: input.value.strides,
+            result: output.value.strides.col,
+        };
         for image in images {
-            for (row, col) in output.shape.pixels() {
-                let at = output.value.pixel(image, row, col);
-                let (maxima, winners) = (&mut to[at..at + depth], &mut winners[at..at + depth]);
-                for (place, i, j) in self.places() {
-                    let (row, col) = (row * self.size + i, col * self.size + j);
-                    let values = &from[input.value.pixel(image, row, col)..][..depth];
-                    context.kernels.challenge(place, values, maxima, winners);
-                }
+            for row in 0..output.shape.height {
+                let values = &from[input.value.pixel(image, row * self.size, 0)..];
+                let result = output.value.pixel(image, row, 0);
+                context.kernels.pool(&at, values, &mut to[result..], &mut winners[result..]);
             }
         }
         tape.winners[self.to] = winners;
@@ -45,29 +42,28 @@ impl MaxPool {
             return;
         }
         let (input, output) = (&context.slots[self.from], &context.slots[self.to]);
+        let Shape { height, width, .. } = output.shape;
+        let covered = [height * self.size, width * self.size];
+        debug_assert!(
+            self.deposit == Deposit::Store && covered == [input.shape.height, input.shape.width],
+            "nobody but a pooling reads what it reads, and nobody fills what it drops"
+        );
+        // Winners lie as values do, and the gradient of a pooling's result like the values without a border.
         let (targets, sources) = pair(&mut tape.deltas, self.from, self.to);
-        let (winners, won) = (&tape.winners[self.to], &mut tape.scratch[..output.depth]);
-        let covered =
-            [(output.shape.height, input.shape.height), (output.shape.width, input.shape.width)]
-                .iter()
-                .all(|(pooled, whole)| pooled * self.size == *whole);
+        let winners = &tape.winners[self.to];
+        let at = PoolRow {
+            size: self.size,
+            windows: width,
+            depth: output.depth,
+            pixels: input.delta.strides,
+            result: output.delta.strides.col,
+        };
         for image in images {
-            if self.deposit == Deposit::Store && !covered {
-                clear(input, image, targets);
-            }
-            for (row, col) in output.shape.pixels() {
-                let winners = &winners[output.value.pixel(image, row, col)..][..output.depth];
-                let source = &sources[output.delta_pixel(image, row, col)..][..output.depth];
-                for (place, i, j) in self.places() {
-                    let (row, col) = (row * self.size + i, col * self.size + j);
-                    let target = &mut targets[input.delta_pixel(image, row, col)..][..output.depth];
-                    if self.deposit == Deposit::Store {
-                        context.kernels.award(place, source, winners, target);
-                    } else {
-                        context.kernels.award(place, source, winners, won);
-                        context.kernels.add(target, won);
-                    }
-                }
+            for row in 0..height {
+                let deltas = &sources[output.delta_pixel(image, row, 0)..];
+                let winners = &winners[output.value.pixel(image, row, 0)..];
+                let target = input.delta_pixel(image, row * self.size, 0);
+                context.kernels.award(&at, deltas, winners, &mut targets[target..]);
             }
         }
     }

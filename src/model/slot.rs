@@ -65,7 +65,7 @@ pub struct Window {
 pub struct Slot {
     /// Channels, and the pixels that are of any consequence for the logits; a vector has 1 x 1 pixels.
     pub shape: Shape,
-    /// Values of a pixel in memory: the channels, then zeros up to a whole number of blocks.
+    /// Values of a pixel in memory: the channels, and what fills the last block: of no consequence for any channel.
     pub depth: usize,
     /// The values, with the border that the widest convolution over them reads.
     pub value: Plane,
@@ -102,7 +102,7 @@ impl Slot {
 
     /// Lays the gradient out for the convolution `window` over an `input` that made this slot: the gradient of its
     /// input is a convolution at stride 1 over this one, with `stride - 1` zeros between pixels and a border around.
-    pub const fn spread_delta(&mut self, window: Window, input: Shape) {
+    pub const fn dilate_delta(&mut self, window: Window, input: Shape) {
         let row = (input.width + window.kernel - 1) * self.depth;
         let border = window.kernel - 1 - window.padding;
         self.delta_raw = Strides { row, col: self.depth };

@@ -5,7 +5,6 @@
 use std::ops::Range;
 
 use super::conv::Conv;
-use super::pointwise::clear;
 use super::slot::{Border, Slot, Window};
 use super::tape::{Context, Deposit, Forth, Tape, pair};
 use crate::shape::Shape;
@@ -154,7 +153,8 @@ impl Winograd {
             }
             for (block, weights) in weights.chunks_exact_mut(conv.block_len()).enumerate() {
                 let (left, right) = ((&*transformed, input.depth), (&*deltas, output.depth));
-                correlate(context.kernels, strip, left, right, conv.inputs, weights, block);
+                let start = Start::after(context.fresh && strip.first == 0);
+                correlate(context.kernels, strip, left, right, start, weights, block);
             }
             if conv.deposit != Deposit::Nothing {
                 let gradients = &mut rest[..PLACES * strip.plane * input.depth];
@@ -183,11 +183,9 @@ impl Winograd {
         let (target, _) = pair(deltas, conv.from, conv.to);
         let padding = conv.window.padding;
         let Shape { height, width, .. } = input.shape;
-        // Pixels that no tile has been made of: another layer reads more of the input.
+        // The first to put a gradient down is the only reader of its input, or else reads as much of it as any.
         let covered = 2 * self.rows + 2 >= height + padding && 2 * self.cols + 2 >= width + padding;
-        if conv.deposit == Deposit::Store && !covered && strip.first == 0 {
-            clear(input, image, target);
-        }
+        debug_assert!(conv.deposit == Deposit::Add || covered, "pixels that no tile is made of");
         let at = self.row(strip, input.depth, input.delta.strides);
         for i in 0..strip.rows {
             let top = 2 * (strip.first + i);
@@ -196,10 +194,10 @@ impl Winograd {
                 beyond: (padding.saturating_sub(top), padding),
                 rows: (height - row).min(4),
                 cols: width.min(2 * self.cols + 2 - padding),
-                added: match conv.deposit {
-                    Deposit::Store if covered && top == 0 => 0,
-                    Deposit::Store if covered => 2,
-                    _ => 4,
+                added: match (conv.deposit, top) {
+                    (Deposit::Add, _) => 4,
+                    (_, 0) => 0,
+                    _ => 2,
                 },
             };
             let tiles = &gradients[i * self.cols * input.depth..];
@@ -242,10 +240,11 @@ fn correlate(
     strip: Strip,
     (tiles, depth): (&[f32], usize),
     (deltas, delta_depth): (&[f32], usize),
-    channels: usize,
+    start: Start<'_>,
     weights: &mut [f32],
     block: usize,
 ) {
+    let channels = weights.len() / (PLACES * BLOCK);
     for (place, weights) in weights.chunks_exact_mut(channels * BLOCK).enumerate() {
         let plane = |depth: usize| -> Range<usize> {
             place * strip.plane * depth..(place + 1) * strip.plane * depth
@@ -261,7 +260,7 @@ fn correlate(
                 terms: [0, 0, delta_depth],
             },
             out_row: BLOCK,
-            start: Start::Output,
+            start,
             skip: None,
             relu: false,
         };

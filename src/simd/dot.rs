@@ -40,18 +40,17 @@ pub const DOT_COLS: usize = 5;
 impl Dot<'_> {
     fn check(&self, out_len: usize) {
         assert!(self.terms > 0, "a sum without terms");
-        assert!(
-            (self.rows - 1) * self.left_row + self.terms <= self.left.len(),
-            "rows are missing"
-        );
-        assert!(self.cols * self.terms <= self.right.len(), "columns are missing");
+        let last = |row: usize, len: usize| (self.rows - 1).saturating_mul(row).saturating_add(len);
+        assert!(last(self.left_row, self.terms) <= self.left.len(), "rows are missing");
+        let columns = self.cols.saturating_mul(self.terms);
+        assert!(columns <= self.right.len(), "columns are missing");
         assert!(self.cols <= self.bias.len(), "a bias for some columns only");
-        assert!((self.rows - 1) * self.out_row + self.cols <= out_len, "no room for the last row");
+        assert!(last(self.out_row, self.cols) <= out_len, "no room for the last row");
     }
 
     /// Computes the product with tiles of 1, 2, ... rows, each by 1, 2, ... columns.
     pub(super) fn run(&self, tiles: &[[DotTile; DOT_COLS]], out: &mut [f32]) {
-        if self.rows * self.cols == 0 {
+        if self.rows == 0 || self.cols == 0 {
             return;
         }
         self.check(out.len());

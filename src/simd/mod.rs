@@ -1,8 +1,8 @@
 //! The arithmetic that decides how fast training is, once for every kind of processor.
 //!
-//! Kernels (`product`, `dot`, `winograd`, `pointwise`) are written once over a register ([`vector::Vector`]); `table`
-//! compiles them for each [`Level`] and holds the results as [`Kernels`]. The level without special instructions
-//! (`plain`) is the oracle of the others. No other module has `unsafe`.
+//! Kernels (`product`, `dot`, `winograd`) are written once over a register ([`vector::Vector`]); `table` compiles them,
+//! and the plain loops of `pointwise` and `pool`, for each [`Level`] and holds the results as [`Kernels`]. A level without special
+//! instructions (`plain`) is there on every processor. No other module has `unsafe`.
 
 mod aligned;
 #[cfg(target_arch = "x86_64")]
@@ -16,6 +16,7 @@ mod neon;
 mod peak;
 mod plain;
 mod pointwise;
+mod pool;
 mod product;
 mod table;
 mod vector;
@@ -24,6 +25,7 @@ mod winograd;
 pub use aligned::Aligned;
 pub use dot::Dot;
 pub use level::{Level, LevelError, features};
+pub use pool::PoolRow;
 pub use product::{Factor, Product, Skip, Start};
 pub use table::Kernels;
 pub use winograd::{Finish, PLACES, Spread, Strides, TileRow};

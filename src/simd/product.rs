@@ -1,5 +1,5 @@
-//! Matrix products with the factors where they lie, which is all that convolutions, linear layers and their gradients
-//! are made of.
+//! Matrix products with the factors where they lie: convolutions, the gradients of linear layers, and what lies between
+//! the transforms of Winograd.
 //!
 //! Each is `out[row][col] = start + sum over terms t of left[row][t] * right[t][col]`, the columns of `right` and `out`
 //! side by side. A tile of it stays in registers; which terms there are and where their factors lie is said by three
@@ -26,6 +26,14 @@ pub enum Start<'a> {
     Bias(&'a [f32]),
     /// What the output holds already.
     Output,
+}
+
+impl Start<'_> {
+    /// For a sum in several steps: nothing before the first one, what there is after it.
+    #[must_use]
+    pub const fn after(first: bool) -> Self {
+        if first { Self::Zero } else { Self::Output }
+    }
 }
 
 /// A matrix to be added to the result.
@@ -75,29 +83,27 @@ pub struct Tiles {
     /// Columns.
     pub cols: usize,
     /// Tiles of 1, 2, 3, ... rows whose left factors may be anywhere.
-    pub spread: &'static [Tile],
+    pub apart: &'static [Tile],
     /// The same where the left factors of neighbouring rows are neighbours.
     pub adjacent: &'static [Tile],
 }
 
-/// The last value that `turns` of loops reach whose steps are given.
+/// The last value that `turns` of loops reach whose steps are given; where that is no number, one beyond all slices.
 fn reach(turns: &[usize], steps: &[usize]) -> usize {
-    turns.iter().zip(steps).map(|(turns, step)| (turns - 1) * step).sum()
+    let last = turns.iter().zip(steps).map(|(turns, step)| (turns - 1).saturating_mul(*step));
+    last.fold(0, usize::saturating_add)
 }
 
 impl Product<'_> {
-    /// Whether there is nothing to do, or nothing to sum up.
-    ///
-    /// # Panics
-    /// If anything would be read or written outside of its slice.
+    /// Refuses what would leave its slices. Rows and columns are above 0.
     fn check(&self, out_len: usize) {
         let [a, b, c] = self.terms;
-        assert!(a * b * c > 0, "a sum without terms");
+        assert!(a > 0 && b > 0 && c > 0, "a sum without terms");
         let left = reach(&[self.rows, a, b, c], &prepend(self.left_row, self.left.terms));
         assert!(left < self.left.values.len(), "left factors end before the last row");
-        let right = reach(&self.terms, &self.right.terms) + self.cols;
+        let right = reach(&self.terms, &self.right.terms).saturating_add(self.cols);
         assert!(right <= self.right.values.len(), "right factors end before the last term");
-        let last = |row: usize| (self.rows - 1) * row + self.cols;
+        let last = |row: usize| reach(&[self.rows], &[row]).saturating_add(self.cols);
         assert!(last(self.out_row) <= out_len, "no room for the last row");
         if let Start::Bias(bias) = self.start {
             assert!(self.cols <= bias.len(), "a bias for some columns only");
@@ -109,14 +115,14 @@ impl Product<'_> {
 
     /// Computes the product tile by tile; `widths` are sorted from wide to one column.
     pub(super) fn run(&self, widths: &[Tiles], out: &mut [f32]) {
-        if self.rows * self.cols == 0 {
+        if self.rows == 0 || self.cols == 0 {
             return;
         }
         self.check(out.len());
         let out = out.as_mut_ptr();
         let mut col = 0;
         for tiles in widths {
-            let kernels = if self.left_row == 1 { tiles.adjacent } else { tiles.spread };
+            let kernels = if self.left_row == 1 { tiles.adjacent } else { tiles.apart };
             while self.cols - col >= tiles.cols {
                 let mut row = 0;
                 // As few tiles as can be, and those as equal as can be.
@@ -139,8 +145,12 @@ const fn prepend(first: usize, rest: [usize; 3]) -> [usize; 4] {
 
 /// The body of a [`Tile`] of `R` rows and `G` registers.
 ///
+/// Its loops over rows and registers count, and nothing else: those the compiler unrolls before it decides what stays
+/// in registers. With iterators, or closures, sums go through memory in one build and not in another.
+///
 /// # Safety
 /// See [`Tile`].
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub unsafe fn tile<V: Vector, const R: usize, const G: usize, const ADJACENT: bool>(
     product: &Product<'_>,
@@ -154,7 +164,25 @@ pub unsafe fn tile<V: Vector, const R: usize, const G: usize, const ADJACENT: bo
         let left = product.left.values.as_ptr().add(row * left_row);
         let right = product.right.values.as_ptr().add(col);
         let out = out.add(row * product.out_row + col);
-        let mut sums = begin::<V, R, G>(product, col, out);
+        let mut sums = [[V::splat(0.0); G]; R];
+        match product.start {
+            Start::Zero => {}
+            Start::Bias(bias) => {
+                for g in 0..G {
+                    let bias = V::load(bias.as_ptr().add(col + g * V::LANES));
+                    for r in 0..R {
+                        sums[r][g] = bias;
+                    }
+                }
+            }
+            Start::Output => {
+                for r in 0..R {
+                    for g in 0..G {
+                        sums[r][g] = V::load(out.add(r * product.out_row + g * V::LANES));
+                    }
+                }
+            }
+        }
         let ([outer, middle, inner], left_terms, right_terms) =
             (product.terms, product.left.terms, product.right.terms);
         for i in 0..outer {
@@ -162,11 +190,14 @@ pub unsafe fn tile<V: Vector, const R: usize, const G: usize, const ADJACENT: bo
                 let mut left = left.add(i * left_terms[0] + j * left_terms[1]);
                 let mut right = right.add(i * right_terms[0] + j * right_terms[1]);
                 for _ in 0..inner {
-                    let factors: [V; G] = load(right);
-                    for (r, sums) in sums.iter_mut().enumerate() {
+                    let mut factors = [V::splat(0.0); G];
+                    for g in 0..G {
+                        factors[g] = V::load(right.add(g * V::LANES));
+                    }
+                    for r in 0..R {
                         let value = V::splat(*left.add(r * left_row));
-                        for (sum, factor) in sums.iter_mut().zip(factors) {
-                            *sum = value.mul_add(factor, *sum);
+                        for g in 0..G {
+                            sums[r][g] = value.mul_add(factors[g], sums[r][g]);
                         }
                     }
                     left = left.wrapping_add(left_terms[2]);
@@ -174,68 +205,25 @@ pub unsafe fn tile<V: Vector, const R: usize, const G: usize, const ADJACENT: bo
                 }
             }
         }
-        finish(product, row, col, out, sums);
-    }
-}
-
-#[inline(always)]
-unsafe fn load<V: Vector, const G: usize>(from: *const f32) -> [V; G] {
-    // SAFETY: the caller vouches for G registers of values. No closure here or below: one that is not inlined has not
-    // got the instructions of the level.
-    unsafe {
-        let mut values = [V::load(from); G];
-        for (g, value) in values.iter_mut().enumerate().skip(1) {
-            *value = V::load(from.add(g * V::LANES));
-        }
-        values
-    }
-}
-
-/// What the sums of a tile start from.
-#[inline(always)]
-unsafe fn begin<V: Vector, const R: usize, const G: usize>(
-    product: &Product<'_>,
-    col: usize,
-    out: *const f32,
-) -> [[V; G]; R] {
-    // SAFETY: see `tile`.
-    unsafe {
-        match product.start {
-            Start::Zero => [[V::splat(0.0); G]; R],
-            Start::Bias(bias) => [load(bias.as_ptr().add(col)); R],
-            Start::Output => {
-                let mut sums = [[V::splat(0.0); G]; R];
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    *sums = load(out.add(r * product.out_row));
+        if let Some(skip) = product.skip {
+            let skip_row = skip.row;
+            let skip = skip.values.as_ptr().add(row * skip_row + col);
+            for r in 0..R {
+                for g in 0..G {
+                    sums[r][g] = sums[r][g].add(V::load(skip.add(r * skip_row + g * V::LANES)));
                 }
-                sums
             }
         }
-    }
-}
-
-/// Writes a tile.
-#[inline(always)]
-unsafe fn finish<V: Vector, const R: usize, const G: usize>(
-    product: &Product<'_>,
-    row: usize,
-    col: usize,
-    out: *mut f32,
-    sums: [[V; G]; R],
-) {
-    // SAFETY: see `tile`.
-    unsafe {
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (g, mut sum) in sums.into_iter().enumerate() {
-                let lane = g * V::LANES;
-                if let Some(skip) = product.skip {
-                    let skip = skip.values.as_ptr().add((row + r) * skip.row + col + lane);
-                    sum = sum.add(V::load(skip));
+        if product.relu {
+            for r in 0..R {
+                for g in 0..G {
+                    sums[r][g] = sums[r][g].relu();
                 }
-                if product.relu {
-                    sum = sum.relu();
-                }
-                sum.store(out.add(r * product.out_row + lane));
+            }
+        }
+        for r in 0..R {
+            for g in 0..G {
+                sums[r][g].store(out.add(r * product.out_row + g * V::LANES));
             }
         }
     }

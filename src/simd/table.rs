@@ -6,6 +6,7 @@ use super::level::{Level, LevelError};
 use super::peak;
 use super::plain::Plain;
 use super::pointwise;
+use super::pool::{self, PoolRow};
 use super::product::{self, Product, Tiles};
 use super::winograd::{self, Finish, PLACES, Spread, TileRow};
 
@@ -24,8 +25,8 @@ pub struct Kernels {
     taps: unsafe fn(usize, &[f32], &mut [f32]),
     gate: unsafe fn(&mut [f32], &[f32]),
     add: unsafe fn(&mut [f32], &[f32]),
-    challenge: unsafe fn(u8, &[f32], &mut [f32], &mut [u8]),
-    award: unsafe fn(u8, &[f32], &[u8], &mut [f32]),
+    pool: unsafe fn(&PoolRow, &[f32], &mut [f32], &mut [u8]),
+    award: unsafe fn(&PoolRow, &[f32], &[u8], &mut [f32]),
     multiply_adds: unsafe fn(u64) -> u64,
 }
 
@@ -57,6 +58,9 @@ impl Kernels {
     }
 
     /// Computes a [`Product`].
+    ///
+    /// # Panics
+    /// If anything would be read or written outside of its slice. So do the others.
     pub fn product(&self, product: &Product<'_>, out: &mut [f32]) {
         product.run(self.products, out);
     }
@@ -132,26 +136,28 @@ impl Kernels {
 
     /// See [`pointwise::gate`].
     pub fn gate(&self, deltas: &mut [f32], values: &[f32]) {
-        // SAFETY: the loops of `pointwise` check for themselves.
+        assert_eq!(deltas.len(), values.len(), "gradients of other values");
+        // SAFETY: the loops of `pointwise` and `pool` check for themselves.
         unsafe { (self.gate)(deltas, values) }
     }
 
     /// See [`pointwise::add`].
     pub fn add(&self, target: &mut [f32], source: &[f32]) {
+        assert_eq!(target.len(), source.len(), "values to be added are missing");
         // SAFETY: as above.
         unsafe { (self.add)(target, source) }
     }
 
-    /// See [`pointwise::challenge`].
-    pub fn challenge(&self, place: u8, values: &[f32], maxima: &mut [f32], winners: &mut [u8]) {
+    /// See [`pool::pool`].
+    pub fn pool(&self, at: &PoolRow, values: &[f32], maxima: &mut [f32], winners: &mut [u8]) {
         // SAFETY: as above.
-        unsafe { (self.challenge)(place, values, maxima, winners) }
+        unsafe { (self.pool)(at, values, maxima, winners) }
     }
 
-    /// See [`pointwise::award`].
-    pub fn award(&self, place: u8, deltas: &[f32], winners: &[u8], target: &mut [f32]) {
+    /// See [`pool::award`].
+    pub fn award(&self, at: &PoolRow, deltas: &[f32], winners: &[u8], targets: &mut [f32]) {
         // SAFETY: as above.
-        unsafe { (self.award)(place, deltas, winners, target) }
+        unsafe { (self.award)(at, deltas, winners, targets) }
     }
 }
 
@@ -177,17 +183,17 @@ macro_rules! level {
             products: &[
                 Tiles {
                     cols: $tile * <$vector as super::vector::Vector>::LANES,
-                    spread: &[$($module::tile::<$rows, $tile, false>),*],
+                    apart: &[$($module::tile::<$rows, $tile, false>),*],
                     adjacent: &[$($module::tile::<$rows, $tile, true>),*],
                 },
                 Tiles {
                     cols: <$vector as super::vector::Vector>::LANES,
-                    spread: &[$($module::tile::<$rows, 1, false>),*],
+                    apart: &[$($module::tile::<$rows, 1, false>),*],
                     adjacent: &[$($module::tile::<$rows, 1, true>),*],
                 },
                 Tiles {
                     cols: 1,
-                    spread: &[$module::column],
+                    apart: &[$module::column],
                     adjacent: &[$module::column],
                 },
             ],
@@ -206,7 +212,7 @@ macro_rules! level {
             taps: $module::taps,
             gate: $module::gate,
             add: $module::add,
-            challenge: $module::challenge,
+            pool: $module::pool,
             award: $module::award,
             multiply_adds: $module::multiply_adds,
         };
@@ -292,18 +298,18 @@ macro_rules! level {
             }
 
             $(#[$features])*
-            pub unsafe fn challenge(
-                place: u8,
+            pub unsafe fn pool(
+                at: &PoolRow,
                 values: &[f32],
                 maxima: &mut [f32],
                 winners: &mut [u8],
             ) {
-                pointwise::challenge(place, values, maxima, winners);
+                pool::pool(at, values, maxima, winners);
             }
 
             $(#[$features])*
-            pub unsafe fn award(place: u8, deltas: &[f32], winners: &[u8], target: &mut [f32]) {
-                pointwise::award(place, deltas, winners, target);
+            pub unsafe fn award(at: &PoolRow, deltas: &[f32], winners: &[u8], targets: &mut [f32]) {
+                pool::award(at, deltas, winners, targets);
             }
 
             /// What the largest tile keeps in registers: sums enough for every unit to have a next one to work on.

@@ -67,18 +67,25 @@ pub struct Spread {
 
 impl TileRow {
     fn check_tiles(&self, len: usize) {
-        assert!((PLACES - 1) * self.plane + self.tiles * self.depth <= len, "tiles are missing");
+        let blocks = self.depth > 0 && self.depth.is_multiple_of(super::BLOCK);
+        assert!(blocks, "pixels of {} values, which are no whole blocks", self.depth);
+        let row = self.tiles.saturating_mul(self.depth);
+        assert!((1..=self.plane).contains(&row), "no tiles, or matrices that overlap");
+        let last = (PLACES - 1).saturating_mul(self.plane).saturating_add(row);
+        assert!(last <= len, "tiles are missing");
     }
 
     fn check_pixels(&self, rows: usize, cols: usize, len: usize) {
-        let last = (rows - 1) * self.pixels.row + (cols - 1) * self.pixels.col;
-        assert!(last + self.depth <= len, "pixels are missing");
+        assert!(rows > 0 && cols > 0, "no pixels");
+        let Strides { row, col } = self.pixels;
+        let last = (rows - 1).saturating_mul(row).saturating_add((cols - 1).saturating_mul(col));
+        assert!(last.saturating_add(self.depth) <= len, "pixels are missing");
     }
 
     /// For [`input`].
     pub(super) fn check_input(&self, pixels: &[f32], tiles: &[f32]) {
-        self.check_pixels(4, 2 * self.tiles + 2, pixels.len());
         self.check_tiles(tiles.len());
+        self.check_pixels(4, 2 * self.tiles + 2, pixels.len());
     }
 
     /// For [`output`].
@@ -95,8 +102,8 @@ impl TileRow {
 
     /// For [`delta`].
     pub(super) fn check_delta(&self, pixels: &[f32], tiles: &[f32], bias: &[f32]) {
-        self.check_pixels(2, 2 * self.tiles, pixels.len());
         self.check_tiles(tiles.len());
+        self.check_pixels(2, 2 * self.tiles, pixels.len());
         assert!(self.depth <= bias.len(), "a bias for some channels only");
     }
 

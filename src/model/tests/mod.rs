@@ -6,6 +6,7 @@ mod random;
 mod recipes;
 mod reference;
 mod training;
+mod widths;
 
 use std::num::NonZeroUsize;
 
