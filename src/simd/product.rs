@@ -124,12 +124,14 @@ impl Product<'_> {
         for tiles in widths {
             let kernels = if self.left_row == 1 { tiles.adjacent } else { tiles.apart };
             while self.cols - col >= tiles.cols {
-                let mut row = 0;
                 // As few tiles as can be, and those as equal as can be.
-                for left in (1..=self.rows.div_ceil(kernels.len())).rev() {
-                    let rows = (self.rows - row).div_ceil(left);
-                    // SAFETY: checked above; `row + rows` never exceeds the rows, and the loop condition holds the
-                    // columns. The tables of a level are only reached through `Kernels`, which has asked the processor.
+                let count = self.rows.div_ceil(kernels.len());
+                let (least, larger) = (self.rows / count, self.rows % count);
+                let mut row = 0;
+                for i in 0..count {
+                    let rows = least + usize::from(i < larger);
+                    // SAFETY: checked above; the rows of all tiles are those of the product, and the loop condition holds
+                    // the columns. The tables of a level are only reached through `Kernels`, which has asked the processor.
                     unsafe { kernels[rows - 1](self, row, col, out) };
                     row += rows;
                 }
