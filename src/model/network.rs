@@ -157,6 +157,22 @@ impl Network {
         gradient: &mut [f32],
     ) -> f64 {
         assert_eq!(gradient.len(), self.layout().values(), "values of the gradient");
+        self.check(parameters, images, labels);
+        let company = self.crew.company(3 * labels.len() * self.graph.work());
+        let mut train = || self.train(parameters, images, labels, gradient);
+        match company {
+            Some(pool) => pool.install(train),
+            None => train(),
+        }
+    }
+
+    fn train(
+        &mut self,
+        parameters: &[f32],
+        images: &[f32],
+        labels: &[u8],
+        gradient: &mut [f32],
+    ) -> f64 {
         let tally = self.run(parameters, images, labels, true);
         let Self { kernels, graph, parts, sums, crew, .. } = self;
         let parts = &parts[..labels.len().div_ceil(part_images(labels.len(), chunk_images(graph)))];
@@ -172,12 +188,17 @@ impl Network {
     /// # Panics
     /// As [`gradient`](Self::gradient).
     pub fn evaluate(&mut self, parameters: &[f32], images: &[f32], labels: &[u8]) -> Tally {
-        self.run(parameters, images, labels, false)
+        self.check(parameters, images, labels);
+        let company = self.crew.company(labels.len() * self.graph.work());
+        let mut evaluate = || self.run(parameters, images, labels, false);
+        match company {
+            Some(pool) => pool.install(evaluate),
+            None => evaluate(),
+        }
     }
 
     /// Takes a batch forth and, if asked to, back; leaves the gradients with the parts.
     fn run(&mut self, parameters: &[f32], images: &[f32], labels: &[u8], back: bool) -> Tally {
-        self.check(parameters, images, labels);
         let Self { kernels, graph, packed, packings, parts, crew, classes, .. } = self;
         let packing = packed.len() * PER_VALUE;
         crew.share_out(packing, pieces::cut(packings, packed), |(what, out), tape| {
