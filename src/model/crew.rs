@@ -44,8 +44,8 @@ impl Crew {
         self.threads
     }
 
-    /// The threads, if they are of use for so many multiplications. What is to be shared out is done inside of the pool:
-    /// it takes the system a while to wake a thread, so that happens once a step.
+    /// The threads, if they are of use for so many multiplications. What is to be shared out is done inside of the
+    /// pool: it takes the system a while to wake a thread, so that happens once a step.
     pub fn company(&self, work: usize) -> Option<Arc<ThreadPool>> {
         self.pool.clone().filter(|_| work > ALONE)
     }

@@ -59,6 +59,7 @@ impl Linear {
         }
         let (input, output) = (&context.slots[self.from], &context.slots[self.to]);
         let deltas = &tape.deltas[self.to][output.delta_pixel(images.start, 0, 0)..];
+        let fresh = context.fresh && images.start == 0;
         let partial = &mut partial[self.partial..self.partial + self.partial_len()];
         let (weights, biases) = partial.split_at_mut(self.outputs * self.inputs);
         let values = tape.values(context, self.from);
@@ -73,12 +74,12 @@ impl Linear {
                 terms: [0, 0, input.value.size],
             },
             out_row: self.inputs,
-            start: Start::after(context.fresh),
+            start: Start::after(fresh),
             skip: None,
             relu: false,
         };
         context.kernels.product(&product, weights);
-        if context.fresh {
+        if fresh {
             biases.fill(0.0);
         }
         for image in 0..images.len() {

@@ -27,7 +27,7 @@ pub struct Context<'a> {
     pub packed: &'a [f32],
     /// The images of the chunk as the data set has them.
     pub images: &'a [f32],
-    /// Whether the partial gradient holds nothing of this batch yet.
+    /// Whether the partial gradient holds nothing of this batch before the chunk's first image.
     pub fresh: bool,
 }
 

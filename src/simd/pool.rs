@@ -30,7 +30,7 @@ impl PoolRow {
     }
 }
 
-/// Finds the maximum of every window and which place it is from: of equal values the first, and a NaN before all others.
+/// Finds the maximum of every window and which place it is from: of equal values the first, and a NaN before all.
 #[inline(always)]
 pub fn pool(at: &PoolRow, values: &[f32], maxima: &mut [f32], winners: &mut [u8]) {
     for i in 0..at.windows {

@@ -130,8 +130,8 @@ impl Product<'_> {
                 let mut row = 0;
                 for i in 0..count {
                     let rows = least + usize::from(i < larger);
-                    // SAFETY: checked above; the rows of all tiles are those of the product, and the loop condition holds
-                    // the columns. The tables of a level are only reached through `Kernels`, which has asked the processor.
+                    // SAFETY: checked above; the rows of all tiles are those of the product, and the loop condition
+                    // holds the columns. Tables are only reached through `Kernels`, which has asked the processor.
                     unsafe { kernels[rows - 1](self, row, col, out) };
                     row += rows;
                 }

@@ -1,4 +1,4 @@
-//! Every kernel of every level that this processor has, against sums in f64.
+//! Every kernel of every level that this processor has, against what it is said to be.
 
 use rand_chacha::rand_core::RngCore;
 
@@ -137,7 +137,8 @@ fn winograd_forth_is_a_convolution_at_every_level() {
     // Eight pixels make a row of six: three tiles, the last of which is cut in two for five.
     for (cols, rows, seed) in [(6, 2, 1), (5, 2, 2), (5, 1, 3)] {
         let (image, kernel) = filters(seed, 8, CHANNELS);
-        let (bias, skip) = (vec![0.25; CHANNELS], vec![0.5; 2 * 6 * CHANNELS]);
+        let mut rng = rng::stream(seed, "finish", 0);
+        let (bias, skip) = (values(&mut rng, CHANNELS), values(&mut rng, 2 * 9 * CHANNELS));
         let at = |row: usize, col: usize| (row * 8 + col) * CHANNELS;
         let mut expected = vec![7.0; 2 * 6 * CHANNELS];
         for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
@@ -146,14 +147,15 @@ fn winograd_forth_is_a_convolution_at_every_level() {
                     f64::from(kernel[t * CHANNELS + channel])
                         * f64::from(image[at(row + t / 3, col + t % 3) + channel])
                 };
-                let sum = 0.75 + (0..9).map(tap).sum::<f64>();
+                let start = bias[channel] + skip[(row * 9 + col) * CHANNELS + channel];
+                let sum = f64::from(start) + (0..9).map(tap).sum::<f64>();
                 expected[(row * 6 + col) * CHANNELS + channel] = sum.max(0.0);
             }
         }
         for kernels in kernels() {
             let tiles = 3;
             let strides = Strides { row: 8 * CHANNELS, col: CHANNELS };
-            let plane = tiles * CHANNELS;
+            let plane = (tiles + 1) * CHANNELS;
             let row = TileRow { tiles, depth: CHANNELS, pixels: strides, plane };
             let mut transformed = vec![0.0; PLACES * plane];
             kernels.winograd_input(&row, &image, &mut transformed);
@@ -165,9 +167,9 @@ fn winograd_forth_is_a_convolution_at_every_level() {
                     pixel.iter_mut().zip(weights).for_each(|(value, weight)| *value *= weight);
                 }
             }
+            let skip = (skip.as_slice(), Strides { row: 9 * CHANNELS, col: CHANNELS });
+            let finish = Finish { bias: &bias, skip: Some(skip), relu: true, rows, cols };
             let strides = Strides { row: 6 * CHANNELS, col: CHANNELS };
-            let finish =
-                Finish { bias: &bias, skip: Some((&skip, strides)), relu: true, rows, cols };
             let mut found = vec![7.0; 2 * 6 * CHANNELS];
             let row = TileRow { pixels: strides, ..row };
             kernels.winograd_output(&row, &transformed, &finish, &mut found);
@@ -307,4 +309,110 @@ fn a_slice_that_is_too_short_is_refused() {
     assert!(product(left - 1, right, out).is_err());
     assert!(product(left, right - 1, out).is_err());
     assert!(product(left, right, out - 1).is_err());
+}
+
+#[test]
+fn tiles_that_do_not_fit_are_refused() {
+    let kernels = Kernels::of(Level::Scalar).unwrap();
+    let good = TileRow { tiles: 2, depth: 32, pixels: Strides { row: 6 * 32, col: 32 }, plane: 64 };
+    let (pixels, len) = (vec![0.0; 4 * 6 * 32], PLACES * 64);
+    let input = |at: TileRow, pixels: &[f32], len: usize| {
+        let pixels = pixels.to_vec();
+        std::panic::catch_unwind(move || {
+            kernels.winograd_input(&at, &pixels, &mut vec![0.0; len]);
+        })
+    };
+    assert!(input(good, &pixels, len).is_ok());
+    let huge = usize::MAX / 32;
+    for at in [
+        TileRow { tiles: 0, ..good },
+        TileRow { tiles: huge, ..good },
+        TileRow { depth: 1, ..good },
+        TileRow { depth: 33, ..good },
+        TileRow { plane: 63, ..good },
+        TileRow { plane: huge, ..good },
+        TileRow { pixels: Strides { row: huge, col: 32 }, ..good },
+        TileRow { pixels: Strides { row: 6 * 32, col: usize::MAX }, ..good },
+    ] {
+        assert!(input(at, &pixels, len).is_err(), "{at:?}");
+    }
+    assert!(input(good, &pixels[1..], len).is_err() && input(good, &pixels, len - 1).is_err());
+    let spread = |rows: usize, cols: usize| {
+        let (tiles, spread) = (vec![0.0; len], Spread { beyond: (0, 0), rows, cols, added: 4 });
+        std::panic::catch_unwind(move || {
+            kernels.winograd_spread(&good, &tiles, &spread, &mut vec![0.0; 4 * 6 * 32]);
+        })
+    };
+    assert!(spread(4, 6).is_ok() && spread(0, 6).is_err() && spread(4, 0).is_err());
+    assert!(spread(5, 6).is_err());
+    let overflow = std::panic::catch_unwind(move || {
+        let product = Product {
+            rows: 2,
+            cols: 1,
+            terms: [1, 1, 2],
+            left: Factor { values: &[1.0], terms: [0, 0, usize::MAX] },
+            left_row: 1,
+            right: Factor { values: &[1.0; 2], terms: [0, 0, 1] },
+            out_row: 1,
+            start: Start::Zero,
+            skip: None,
+            relu: false,
+        };
+        kernels.product(&product, &mut [0.0; 2]);
+    });
+    assert!(overflow.is_err());
+}
+
+#[test]
+fn what_is_done_to_single_values_is_right_at_every_level() {
+    let mut rng = rng::stream(3, "single", 0);
+    for len in 0..70 {
+        let mut gates = values(&mut rng, len);
+        gates.iter_mut().step_by(5).for_each(|gate| *gate = 0.0);
+        gates.iter_mut().skip(1).step_by(7).for_each(|gate| *gate = f32::NAN);
+        let (deltas, more) = (values(&mut rng, len), values(&mut rng, len));
+        for kernels in kernels() {
+            let (mut gated, mut sums) = (deltas.clone(), deltas.clone());
+            kernels.gate(&mut gated, &gates);
+            kernels.add(&mut sums, &more);
+            for i in 0..len {
+                let open = gates[i] > 0.0 || gates[i].is_nan();
+                assert_eq!(gated[i], if open { deltas[i] } else { 0.0 }, "{}", kernels.level());
+                assert_eq!(sums[i], deltas[i] + more[i], "{}", kernels.level());
+            }
+        }
+    }
+}
+
+#[test]
+fn pooling_finds_the_first_of_the_largest_at_every_level() {
+    for (depth, size) in [(1, 2), (3, 3), (32, 2), (35, 2), (64, 3)] {
+        let mut rng = rng::stream(depth as u64, "pool", 0);
+        let row = 2 * size * depth;
+        // Few different values, so that many are equal; some are none at all.
+        let image: Vec<f32> = (0..size * row)
+            .map(|_| match rng::below(&mut rng, 9) {
+                8 => f32::NAN,
+                small => small as f32 - 4.0,
+            })
+            .collect();
+        let at =
+            PoolRow { size, windows: 2, depth, pixels: Strides { row, col: depth }, result: 70 };
+        for kernels in kernels() {
+            let (mut maxima, mut winners) = (vec![0.0; 140], vec![0; 140]);
+            kernels.pool(&at, &image, &mut maxima, &mut winners);
+            for (window, channel) in (0..2).flat_map(|w| (0..depth).map(move |c| (w, c))) {
+                let place =
+                    |p: usize| p / size * row + (window * size + p % size) * depth + channel;
+                let better = |best: usize, p: usize| {
+                    let (value, most) = (image[place(p)], image[place(best)]);
+                    if value > most || value.is_nan() { p } else { best }
+                };
+                let best = (1..size * size).fold(0, better);
+                let found = (maxima[window * 70 + channel], winners[window * 70 + channel]);
+                assert_eq!(found.0.to_bits(), image[place(best)].to_bits(), "{}", kernels.level());
+                assert_eq!(usize::from(found.1), best, "{}", kernels.level());
+            }
+        }
+    }
 }
