@@ -77,7 +77,9 @@ pub fn award(at: &PoolRow, deltas: &[f32], winners: &[u8], targets: &mut [f32]) 
             for place in 0..at.size * at.size {
                 let targets = &mut targets[to + c + at.place(place)..][..BLOCK];
                 for ((target, delta), winner) in targets.iter_mut().zip(deltas).zip(winners) {
-                    *target = if *winner == place as u8 { *delta } else { 0.0 };
+                    // All bits or none: a branch here is one that no processor foresees.
+                    let mask = u32::from(*winner == place as u8).wrapping_neg();
+                    *target = f32::from_bits(delta.to_bits() & mask);
                 }
             }
         }
