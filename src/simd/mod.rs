@@ -1,6 +1,6 @@
 //! The arithmetic that decides how fast training is, once for every kind of processor.
 //!
-//! Kernels (`product`, `dot`, `winograd`) are written once over a register ([`vector::Vector`]); `table` compiles them,
+//! Kernels (`product`, `dot`, `winograd`) are written once over a register (`vector`); `table` compiles them,
 //! and the plain loops of `pointwise` and `pool`, for each [`Level`] and holds the results as [`Kernels`]. A level
 //! without special instructions (`plain`) is there on every processor. No other module has `unsafe`.
 

@@ -70,14 +70,14 @@ impl Kernels {
         dot.run(self.dots, out);
     }
 
-    /// Transforms the pixels under a row of tiles; see [`winograd::input`].
+    /// Transforms the pixels under a row of tiles: `V = B'xB`.
     pub fn winograd_input(&self, at: &TileRow, pixels: &[f32], tiles: &mut [f32]) {
         at.check_input(pixels, tiles);
         // SAFETY: checked; see `Kernels` for the level, here and below.
         unsafe { (self.input)(at, pixels, tiles) }
     }
 
-    /// Transforms a row of tiles into pixels; see [`winograd::output`].
+    /// Transforms a row of tiles into pixels, and finishes them: `y = A'MA`.
     pub fn winograd_output(
         &self,
         at: &TileRow,
@@ -90,7 +90,7 @@ impl Kernels {
         unsafe { (self.output)(at, tiles, finish, out) }
     }
 
-    /// Transforms the gradient of a row of tiles' pixels, and adds it to that of the bias; see [`winograd::delta`].
+    /// Transforms the gradient of a row of tiles' pixels, and adds it to that of the bias: `D = A dy A'`.
     pub fn winograd_delta(
         &self,
         at: &TileRow,
@@ -103,14 +103,14 @@ impl Kernels {
         unsafe { (self.delta)(at, pixels, tiles, bias) }
     }
 
-    /// Transforms a row of tiles into the gradient of the pixels that they were made of; see [`winograd::spread`].
+    /// Transforms a row of tiles into the gradient of the pixels that they were made of: `dx = B E B'`.
     pub fn winograd_spread(&self, at: &TileRow, tiles: &[f32], spread: &Spread, out: &mut [f32]) {
         at.check_spread(tiles, spread, out);
         // SAFETY: checked.
         unsafe { (self.spread)(at, tiles, spread, out) }
     }
 
-    /// Transforms 3x3 weights, a tap after the other; see [`winograd::weights`].
+    /// Transforms 3x3 weights, a tap after the other: `U = GwG'`.
     pub fn winograd_weights(&self, taps: &[f32], out: &mut [f32]) {
         let n = whole(taps, 9);
         assert_eq!(out.len(), PLACES * n, "room for the weights");
@@ -118,7 +118,7 @@ impl Kernels {
         unsafe { (self.weights)(n, taps, out) }
     }
 
-    /// The way back of [`winograd_weights`](Self::winograd_weights), for a gradient; see [`winograd::taps`].
+    /// The way back of [`winograd_weights`](Self::winograd_weights), for a gradient: `dw = G'dU G`.
     pub fn winograd_taps(&self, matrices: &[f32], out: &mut [f32]) {
         let n = whole(matrices, PLACES);
         assert_eq!(out.len(), 9 * n, "room for the taps");
@@ -134,27 +134,27 @@ impl Kernels {
         unsafe { (self.multiply_adds)(rounds) }
     }
 
-    /// See [`pointwise::gate`].
+    /// Sets `deltas` to 0 where `values` are not positive. A NaN lets its gradient through.
     pub fn gate(&self, deltas: &mut [f32], values: &[f32]) {
         assert_eq!(deltas.len(), values.len(), "gradients of other values");
         // SAFETY: the loops of `pointwise` and `pool` check for themselves.
         unsafe { (self.gate)(deltas, values) }
     }
 
-    /// See [`pointwise::add`].
+    /// Adds `source` to `target`.
     pub fn add(&self, target: &mut [f32], source: &[f32]) {
         assert_eq!(target.len(), source.len(), "values to be added are missing");
         // SAFETY: as above.
         unsafe { (self.add)(target, source) }
     }
 
-    /// See [`pool::pool`].
+    /// Finds the maximum of every window and which place it is from: of equal values the first, a NaN before all.
     pub fn pool(&self, at: &PoolRow, values: &[f32], maxima: &mut [f32], winners: &mut [u8]) {
         // SAFETY: as above.
         unsafe { (self.pool)(at, values, maxima, winners) }
     }
 
-    /// See [`pool::award`].
+    /// Gives the gradient of every maximum to the value that won, 0 to the others of its window.
     pub fn award(&self, at: &PoolRow, deltas: &[f32], winners: &[u8], targets: &mut [f32]) {
         // SAFETY: as above.
         unsafe { (self.award)(at, deltas, winners, targets) }
