@@ -9,6 +9,7 @@ use crate::ids::BlockIndex;
 pub struct Encoded {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    spare: Vec<u8>,
 }
 
 impl Encoded {
@@ -26,13 +27,28 @@ impl Encoded {
         }
     }
 
+    /// Encodes other values of one block, with the codec of the last [`fill`](Self::fill).
+    ///
+    /// # Panics
+    /// If they take more or fewer bytes than those before: only for codecs of fixed length.
+    pub fn replace(&mut self, codec: Codec, block: BlockIndex, values: &[f32]) {
+        self.spare.clear();
+        codec.encode(values, &mut self.spare);
+        let range = self.range(block);
+        self.bytes[range].copy_from_slice(&self.spare);
+    }
+
     /// The bytes of one block.
     ///
     /// # Panics
     /// If there is no such block.
     #[must_use]
     pub fn block(&self, block: BlockIndex) -> &[u8] {
+        &self.bytes[self.range(block)]
+    }
+
+    fn range(&self, block: BlockIndex) -> std::ops::Range<usize> {
         let start = block.0.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
-        &self.bytes[start..self.ends[block.usize()]]
+        start..self.ends[block.usize()]
     }
 }

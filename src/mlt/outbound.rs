@@ -69,14 +69,26 @@ impl Outbound {
         allowance: u32,
         urgent: Option<Bitmap>,
     ) -> Self {
+        let total = order.len() as u32;
+        Self { order, ..Self::streamed(id, total, allowance, urgent) }
+    }
+
+    /// A transfer of `total` blocks that are sent in the order in which they are [released](Self::release).
+    #[must_use]
+    pub fn streamed(
+        id: TransferId,
+        total: u32,
+        allowance: u32,
+        urgent: Option<Bitmap>,
+    ) -> Self {
         Self {
             id,
             since: PacketNumber(0),
             allowance,
             urgent,
             next: 0,
-            states: vec![State::default(); order.len()],
-            order,
+            states: vec![State::default(); total as usize],
+            order: Vec::with_capacity(total as usize),
             away: 0,
             lost: VecDeque::new(),
             lost_urgent: VecDeque::new(),
@@ -86,6 +98,12 @@ impl Outbound {
             bytes: 0,
             closed: false,
         }
+    }
+
+    /// Lets a block of a [streamed](Self::streamed) transfer go; each once.
+    pub fn release(&mut self, block: BlockIndex) {
+        debug_assert!(self.order.len() < self.states.len());
+        self.order.push(block);
     }
 
     /// Takes in that its first datagram will have this number or a later one.
@@ -107,8 +125,8 @@ impl Outbound {
 
     /// Blocks of the whole transfer.
     #[must_use]
-    pub fn total(&self) -> u32 {
-        self.order.len() as u32
+    pub const fn total(&self) -> u32 {
+        self.states.len() as u32
     }
 
     /// Blocks that may be missing.
@@ -119,8 +137,14 @@ impl Outbound {
 
     /// Blocks that have never been sent.
     #[must_use]
-    pub fn unsent(&self) -> u32 {
-        (self.order.len() - self.next) as u32
+    pub const fn unsent(&self) -> u32 {
+        (self.states.len() - self.next) as u32
+    }
+
+    /// Whether everything was sent and only the receiver's word is missing.
+    #[must_use]
+    pub fn awaits_word(&self) -> bool {
+        !self.closed && self.unsent() == 0 && self.peek().is_none()
     }
 
     /// Blocks known to have arrived.
@@ -218,7 +242,7 @@ impl Outbound {
     pub fn handle_entry(&mut self, entry: &GrantEntry) {
         self.closed |= entry.standing == Standing::Closed;
         // The receiver may count differently (an urgent block that we do not know of): it has the last word.
-        let idle = self.next == self.order.len() && self.away == 0;
+        let idle = self.unsent() == 0 && self.away == 0;
         if idle && entry.deficit > 0 {
             self.demanded = entry.deficit;
         }

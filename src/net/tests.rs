@@ -69,6 +69,7 @@ fn server(layout: &Arc<Layout>, capacity: u16) -> ServerCore {
         missing: Missing::Feedback,
         codec: crate::codec::Codec::Raw,
         pull_tolerance: Tolerance::ZERO,
+        streamed: true,
         policy: PolicyConfig::Static { tolerance: Tolerance::ZERO },
         sgd: SgdConfig { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
         schedule: ScheduleConfig { lr: 0.1, kind: ScheduleKind::Constant },

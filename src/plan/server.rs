@@ -103,6 +103,7 @@ impl Plan {
             missing: self.missing,
             codec: self.codec,
             pull_tolerance: self.pull_tolerance,
+            streamed: true,
             policy: self.policy.clone(),
             sgd: self.sgd,
             schedule: self.schedule(train_len)?,

@@ -1,6 +1,8 @@
 //! The average of a round's pushes, block by block, always added in the order of the workers: floating-point sums
 //! depend on their order, and results must not depend on the network.
 
+use std::collections::VecDeque;
+
 use crate::bitmap::Bitmap;
 use crate::codec::{Codec, DecodeError};
 use crate::flat::{BLOCK_VALUES, Layout};
@@ -16,7 +18,7 @@ struct Part {
     held: Vec<f32>,
 }
 
-/// Sums blocks as they come and divides at the end.
+/// Sums blocks as they come, and tells each block whose sum is final.
 #[derive(Clone, Debug)]
 pub struct Average {
     codec: Codec,
@@ -26,6 +28,8 @@ pub struct Average {
     /// Of each block, how many parts are in the sum.
     contributors: Vec<u16>,
     parts: Vec<Part>,
+    /// Blocks whose sum is final and was not asked for yet.
+    complete: VecDeque<BlockIndex>,
 }
 
 impl Average {
@@ -40,6 +44,7 @@ impl Average {
             turn: vec![0; blocks as usize],
             contributors: vec![0; blocks as usize],
             parts: vec![part; workers.into()],
+            complete: VecDeque::new(),
         }
     }
 
@@ -49,6 +54,7 @@ impl Average {
         self.sum.fill(0.0);
         self.turn.fill(0);
         self.contributors.fill(0);
+        self.complete.clear();
         let part =
             Part { received: Bitmap::zeros(layout.blocks()), closed: false, held: Vec::new() };
         self.parts.resize(workers.into(), part);
@@ -78,7 +84,7 @@ impl Average {
         if self.turn[block.usize()] == rank {
             self.sum[range].iter_mut().zip(values).for_each(|(sum, value)| *sum += *value);
             self.contributors[block.usize()] += 1;
-            self.turn[block.usize()] += 1;
+            self.pass(block);
             self.advance(layout, block);
         } else {
             part.held.resize(layout.values(), 0.0);
@@ -97,8 +103,7 @@ impl Average {
 
     /// Adds what was held and passes over what will not come.
     fn advance(&mut self, layout: &Layout, block: BlockIndex) {
-        let turn = &mut self.turn[block.usize()];
-        while let Some(part) = self.parts.get(usize::from(*turn)) {
+        while let Some(part) = self.parts.get(usize::from(self.turn[block.usize()])) {
             if part.received.contains(block) {
                 let range = layout.range(block);
                 let held = &part.held[range.clone()];
@@ -107,7 +112,16 @@ impl Average {
             } else if !part.closed {
                 return;
             }
-            *turn += 1;
+            self.pass(block);
+        }
+    }
+
+    /// Gives the turn to the next worker.
+    fn pass(&mut self, block: BlockIndex) {
+        let turn = &mut self.turn[block.usize()];
+        *turn += 1;
+        if usize::from(*turn) == self.parts.len() {
+            self.complete.push_back(block);
         }
     }
 
@@ -117,24 +131,25 @@ impl Average {
         &self.parts[usize::from(rank)].received
     }
 
-    /// The average, once every worker's push is closed.
+    /// The next block to which no worker adds any more, each once.
+    pub fn poll_complete(&mut self) -> Option<BlockIndex> {
+        self.complete.pop_front()
+    }
+
+    /// The average of a complete block; to be asked for once.
     ///
     /// Divided by the number of workers; only with [`Missing::Mean`] by the number of contributions.
-    ///
-    /// # Panics
-    /// If a push is still open.
-    pub fn finish(&mut self, layout: &Layout, missing: Missing) -> &[f32] {
+    pub fn mean(&mut self, layout: &Layout, block: BlockIndex, missing: Missing) -> &[f32] {
         let workers = self.parts.len() as u16;
-        assert!(self.turn.iter().all(|&turn| turn == workers), "a push is still open");
-        for block in (0..layout.blocks()).map(BlockIndex) {
-            let by = match missing {
-                Missing::Mean => self.contributors[block.usize()].max(1),
-                Missing::Zero | Missing::Feedback => workers,
-            };
-            let by = f32::from(by);
-            self.sum[layout.range(block)].iter_mut().for_each(|value| *value /= by);
-        }
-        &self.sum
+        debug_assert_eq!(self.turn[block.usize()], workers);
+        let by = match missing {
+            Missing::Mean => self.contributors[block.usize()].max(1),
+            Missing::Zero | Missing::Feedback => workers,
+        };
+        let by = f32::from(by);
+        let sum = &mut self.sum[layout.range(block)];
+        sum.iter_mut().for_each(|value| *value /= by);
+        sum
     }
 }
 
@@ -162,6 +177,14 @@ mod tests {
         bytes
     }
 
+    fn all(average: &mut Average, layout: &Layout, missing: Missing) -> Vec<f32> {
+        let mut values = vec![f32::NAN; layout.values()];
+        while let Some(block) = average.poll_complete() {
+            values[layout.range(block)].copy_from_slice(average.mean(layout, block, missing));
+        }
+        values
+    }
+
     #[test]
     fn the_order_of_arrival_does_not_matter() {
         let layout = layout();
@@ -184,8 +207,8 @@ mod tests {
                 let mut ranks: Vec<_> = (0..WORKERS).collect();
                 rng::shuffle(&mut rng, &mut ranks);
                 ranks.into_iter().for_each(|rank| average.close(&layout, rank));
-                let bits = average.finish(&layout, Missing::Feedback).iter().map(|x| x.to_bits());
-                results.push(bits.collect());
+                let values = all(&mut average, &layout, Missing::Feedback);
+                results.push(values.iter().map(|x| x.to_bits()).collect());
             }
             assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "seed {seed}");
         }
@@ -202,7 +225,7 @@ mod tests {
             add(&mut average, 2, 0, 6.0);
             add(&mut average, 0, 0, 3.0);
             (0..3).for_each(|rank| average.close(&layout, rank));
-            average.finish(&layout, missing).to_vec()
+            all(&mut average, &layout, missing)
         };
         assert_eq!(result(Missing::Zero), [3.0, 0.0]);
         assert_eq!(result(Missing::Feedback), [3.0, 0.0]);

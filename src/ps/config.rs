@@ -34,6 +34,8 @@ pub struct ServerConfig {
     pub codec: Codec,
     /// Fraction of a pull that may be missing.
     pub pull_tolerance: Tolerance,
+    /// Whether a block of the new parameters leaves as soon as its average is known, while pushes still arrive.
+    pub streamed: bool,
     /// What drives the tolerance of pushes.
     pub policy: PolicyConfig,
     /// The optimizer.

@@ -89,8 +89,11 @@ impl Sgd {
         &self.velocity
     }
 
-    /// Takes one step. As in PyTorch, the first step's velocity is its gradient.
-    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], lr: f64) {
+    /// Takes one step of the parameters from `first` on, as many as there are values of their gradient: nothing in a
+    /// step looks beyond one parameter. As in PyTorch, the first step's velocity is its gradient.
+    pub fn step(&mut self, parameters: &mut [f32], first: usize, gradient: &[f32], lr: f64) {
+        let range = first..first + gradient.len();
+        let parameters = &mut parameters[range.clone()];
         let (lr, SgdConfig { momentum, nesterov, weight_decay }) = (lr as f32, self.config);
         if self.velocity.is_empty() {
             for (x, &g) in parameters.iter_mut().zip(gradient) {
@@ -98,7 +101,7 @@ impl Sgd {
             }
             return;
         }
-        for ((x, &g), v) in parameters.iter_mut().zip(gradient).zip(&mut self.velocity) {
+        for ((x, &g), v) in parameters.iter_mut().zip(gradient).zip(&mut self.velocity[range]) {
             let g = g + weight_decay * *x;
             *v = momentum * *v + g;
             *x -= lr * if nesterov { g + momentum * *v } else { *v };
@@ -116,15 +119,15 @@ mod tests {
         let step = |nesterov| {
             let config = SgdConfig { momentum: 0.9, nesterov, weight_decay: 0.01 };
             let (mut sgd, mut x) = (Sgd::new(config, 1), [1.0]);
-            sgd.step(&mut x, &[0.5], 0.1);
-            sgd.step(&mut x, &[-0.25], 0.1);
+            sgd.step(&mut x, 0, &[0.5], 0.1);
+            sgd.step(&mut x, 0, &[-0.25], 0.1);
             x[0]
         };
         assert!((step(false) - 0.927_151).abs() < 1e-6, "{}", step(false));
         assert!((step(true) - 0.907_574_1).abs() < 1e-6, "{}", step(true));
         let config = SgdConfig { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
         let mut x = [1.0, 2.0];
-        Sgd::new(config, 2).step(&mut x, &[1.0, -1.0], 0.5);
+        Sgd::new(config, 2).step(&mut x, 0, &[1.0, -1.0], 0.5);
         assert_eq!(x, [0.5, 2.5]);
     }
 

@@ -86,6 +86,7 @@ impl Case {
             missing: self.missing,
             codec: self.codec,
             pull_tolerance: self.pull_tolerance.parse().unwrap(),
+            streamed: true,
             policy,
             sgd: SgdConfig { momentum: self.momentum, nesterov: false, weight_decay: 0.0 },
             schedule: ScheduleConfig {

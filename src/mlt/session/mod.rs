@@ -230,6 +230,13 @@ impl Session {
         self.outbound[kind as usize] = Some(outbound);
     }
 
+    /// Lets a block of the streamed transfer of `kind` go.
+    pub fn release(&mut self, kind: TransferKind, block: BlockIndex) {
+        if let Some(outbound) = &mut self.outbound[kind as usize] {
+            outbound.release(block);
+        }
+    }
+
     /// Sends no more of the current transfer of `kind`.
     pub fn cancel(&mut self, kind: TransferKind) {
         self.outbound[kind as usize] = None;
@@ -308,11 +315,7 @@ impl Session {
 
     fn probe_timeout(&self) -> Option<Instant> {
         // A transfer that has nothing left to send still waits for the word that it is enough.
-        let waits = self
-            .outbound
-            .iter()
-            .flatten()
-            .any(|outbound| !outbound.is_closed() && outbound.peek().is_none());
+        let waits = self.outbound.iter().flatten().any(Outbound::awaits_word);
         if self.flight.in_flight() == 0 && !waits {
             return None;
         }

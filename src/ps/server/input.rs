@@ -95,6 +95,8 @@ impl ServerCore {
         let before = member.session.largest_seen();
         let handled =
             member.session.handle_message(now, header.number, message, datagram.len(), &mut blocks);
+        self.step_blocks(now);
+        let Some(member) = self.members.get_mut(&id) else { return handled };
         // A newer datagram from elsewhere: the worker's address has changed.
         if member.session.largest_seen() > before {
             member.address = from;

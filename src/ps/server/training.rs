@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Phase, ServerCore};
 use crate::codec::Codec;
 use crate::event::{Event, PushClosed, RoundEnded, RoundStarted};
-use crate::ids::{Round, WorkerId};
+use crate::ids::{BlockIndex, Round, WorkerId};
 use crate::mlt::{Close, Inbound};
 use crate::ps::credit;
 use crate::ps::cursor::Slice;
@@ -23,6 +23,11 @@ pub(super) struct Training {
     parts: Vec<Part>,
     open: usize,
     lr: f64,
+    /// Of each block of the averaged gradient, the sum of its squares: added up in the order of the blocks, whichever
+    /// was first.
+    squares: Vec<f64>,
+    /// Whether the new parameters are on their way already.
+    pulling: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +67,11 @@ impl Training {
     /// Workers whose push is open.
     pub(super) fn waits_for(&self) -> Vec<WorkerId> {
         self.parts.iter().filter(|part| part.open).map(|part| part.worker).collect()
+    }
+
+    /// Whether a push is open, or something of one was used.
+    fn is_useful(&self) -> bool {
+        self.parts.iter().any(|part| part.open || part.used > 0)
     }
 
     fn mean_loss(&self) -> f64 {
@@ -134,7 +144,16 @@ impl ServerCore {
             });
         }
         let open = parts.len();
-        self.phase = Phase::Training(Training { number, started_at: now, parts, open, lr });
+        let squares = vec![0.0; self.layout.blocks() as usize];
+        self.phase = Phase::Training(Training {
+            number,
+            started_at: now,
+            parts,
+            open,
+            lr,
+            squares,
+            pulling: false,
+        });
     }
 
     /// Takes stock of a push that is closed; `gone` if the worker left in the middle of it.
@@ -175,6 +194,50 @@ impl ServerCore {
         };
         self.progress_at = now;
         self.tell(now, Event::PushClosed(event));
+        self.step_blocks(now);
+    }
+
+    /// Takes the optimizer's step in each block whose average is known, and lets it go to the workers at once if pulls
+    /// are streamed.
+    pub(super) fn step_blocks(&mut self, now: Instant) {
+        while let Phase::Training(training) = &mut self.phase
+            && training.is_useful()
+            && let Some(block) = self.average.poll_complete()
+        {
+            let first = self.layout.range(block).start;
+            let gradient = self.average.mean(&self.layout, block, self.config.missing);
+            let squares = gradient.iter().map(|&g| f64::from(g) * f64::from(g));
+            training.squares[block.usize()] = squares.sum();
+            self.sgd.step(&mut self.parameters, first, gradient, training.lr);
+            let stepped = &self.parameters[self.layout.range(block)];
+            self.pull.replace(Codec::Raw, block, stepped);
+            if self.config.streamed {
+                self.release(now, block);
+            }
+        }
+    }
+
+    /// Lets a block of the new parameters go to the workers of the round.
+    fn release(&mut self, now: Instant, block: BlockIndex) {
+        let Phase::Training(training) = &mut self.phase else { return };
+        let number = training.number;
+        let exact = self.evaluation_follows(number.0);
+        if number.0 >= self.config.rounds && !exact {
+            return;
+        }
+        let Phase::Training(training) = &mut self.phase else { return };
+        if !std::mem::replace(&mut training.pulling, true) {
+            let workers: Vec<_> = training.parts.iter().map(|part| part.worker).collect();
+            for worker in workers {
+                self.open_pull(now, worker, (self.round, number), exact, true);
+            }
+        }
+        let Phase::Training(training) = &self.phase else { return };
+        for part in &training.parts {
+            if let Some(member) = self.members.get_mut(&part.worker) {
+                member.session.release(TransferKind::Pull, block);
+            }
+        }
     }
 
     pub(super) fn end_training(&mut self, now: Instant, training: Training) {
@@ -183,20 +246,17 @@ impl ServerCore {
                 self.cursor.take_back(part.slice);
             }
         }
-        if training.parts.iter().all(|part| part.used == 0) {
+        if !training.is_useful() {
             return;
         }
         let mut took: Vec<_> = training.parts.iter().filter_map(|part| part.took).collect();
         self.push_time.handle_round(&mut took);
-        let gradient = self.average.finish(&self.layout, self.config.missing);
-        let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
-        self.sgd.step(&mut self.parameters, gradient, training.lr);
+        let norm = training.squares.iter().sum::<f64>().sqrt();
         if !norm.is_finite() || self.parameters.iter().any(|x| !x.is_finite()) {
             let round = training.number;
             let why = format!("training diverged in round {round}: lower the learning rate (--lr)");
             return self.fail(why);
         }
-        self.pull.fill(&self.layout, Codec::Raw, &self.parameters);
         self.version = self.round;
         self.trained = training.number.0;
         let ended = RoundEnded {

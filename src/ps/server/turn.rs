@@ -70,12 +70,9 @@ impl ServerCore {
             self.phase = Phase::Gathering;
             return;
         }
-        let over = self.trained >= self.config.rounds;
-        let every = self.config.eval_every;
-        let due = over || (every > 0 && self.trained > 0 && self.trained.is_multiple_of(every));
-        if due && self.config.test_len > 0 && self.evaluated != Some(self.trained) {
+        if self.evaluation_follows(self.trained) && self.evaluated != Some(self.trained) {
             self.begin_evaluation(now);
-        } else if over {
+        } else if self.trained >= self.config.rounds {
             self.outcome = Some(Outcome::Finished);
             self.round = self.round.next();
             let workers = self.ready();
@@ -86,6 +83,13 @@ impl ServerCore {
         } else {
             self.begin_training(now);
         }
+    }
+
+    /// Whether the test set is evaluated once so many rounds are trained.
+    pub(super) const fn evaluation_follows(&self, trained: u32) -> bool {
+        let every = self.config.eval_every;
+        let due = every > 0 && trained > 0 && trained.is_multiple_of(every);
+        (due || trained >= self.config.rounds) && self.config.test_len > 0
     }
 
     /// Tells a worker what to do, and sends it the parameters it needs for that. Returns the blocks that may be missing
@@ -134,21 +138,41 @@ impl ServerCore {
     /// Sends the parameters as they are, unless the worker was sent them already. If they are to be `exact`, as for an
     /// evaluation, none of them may be missing.
     fn send_pull(&mut self, now: Instant, id: WorkerId, exact: bool) {
-        let (version, blocks) = (self.version, u64::from(self.layout.blocks()));
-        if self.members.get(&id).is_none_or(|member| member.pulled == Some(version)) {
-            return;
+        let version = self.version;
+        if self.members.get(&id).is_some_and(|member| member.pulled != Some(version)) {
+            self.open_pull(now, id, (version, Round(self.trained)), exact, false);
         }
+    }
+
+    /// Begins to send a worker the parameters of a version, which are those after a training round: all of them, or, if
+    /// `streamed`, each block when it is released.
+    pub(super) fn open_pull(
+        &mut self,
+        now: Instant,
+        id: WorkerId,
+        (version, trained): (Round, Round),
+        exact: bool,
+        streamed: bool,
+    ) {
         self.close_pull(now, id);
         let Some(member) = self.members.get_mut(&id) else { return };
+        let blocks = self.layout.blocks();
         let exact = exact || member.pulled.is_none();
         let tolerance = if exact { Tolerance::ZERO } else { self.config.pull_tolerance };
-        let allowance = u64::from(tolerance.parts()) * blocks / u64::from(Tolerance::WHOLE);
+        let allowance =
+            u64::from(tolerance.parts()) * u64::from(blocks) / u64::from(Tolerance::WHOLE);
+        let allowance = allowance as u32;
         let urgent = member.urgent_to_pull();
-        let order = send_order(version, &urgent, member.holes());
         let transfer = TransferId { kind: TransferKind::Pull, round: version };
-        member.session.send(Outbound::blocks(transfer, order, allowance as u32, Some(urgent)));
+        let pull = if streamed {
+            Outbound::streamed(transfer, blocks, allowance, Some(urgent))
+        } else {
+            let order = send_order(version, &urgent, member.holes());
+            Outbound::blocks(transfer, order, allowance, Some(urgent))
+        };
+        member.session.send(pull);
         member.pulled = Some(version);
-        member.pull_open = Some((Round(self.trained), now));
+        member.pull_open = Some((trained, now));
     }
 
     /// Takes stock of the last pull when it has ended, or before the next one takes its place.
