@@ -17,6 +17,9 @@ const PAUSE_SHARE: u32 = 4;
 /// or beside what a busy host may keep a sender from its processor. A sender with nothing left to send soon says so.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
+/// No more loss than this is reckoned with.
+const LOSS_MAX: f64 = 0.95;
+
 /// When a transfer is closed though it could go on; both run from its first datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deadlines {
@@ -46,6 +49,12 @@ pub struct Inbound {
     urgent: Option<Bitmap>,
     received: Bitmap,
     repaired: u32,
+    datagrams: u32,
+    /// The largest ordinal that arrived: so many the sender has sent at least.
+    ordinal: u32,
+    limit: u32,
+    /// The limit that the sender was told last.
+    told: u32,
     bytes: u64,
     unsent: u32,
     deadlines: Deadlines,
@@ -73,6 +82,10 @@ impl Inbound {
             urgent,
             received: Bitmap::zeros(total),
             repaired: 0,
+            datagrams: 0,
+            ordinal: 0,
+            limit: u32::MAX,
+            told: u32::MAX,
             bytes: 0,
             unsent: total,
             deadlines,
@@ -100,6 +113,68 @@ impl Inbound {
     #[must_use]
     pub const fn repaired(&self) -> u32 {
         self.repaired
+    }
+
+    /// The same transfer, of which the sender knows that it may send so many datagrams before it is allowed more.
+    #[must_use]
+    pub fn limited(self, limit: u32) -> Self {
+        Self { limit, told: limit, ..self }
+    }
+
+    /// Allows the sender so many datagrams more.
+    pub const fn allow(&mut self, more: u32) {
+        self.limit = self.limit.saturating_add(more);
+    }
+
+    /// Datagrams that are allowed and have not come: some may be lost.
+    #[must_use]
+    pub const fn outstanding(&self) -> u32 {
+        self.limit.saturating_sub(self.ordinal)
+    }
+
+    /// Of those, the ones that the sender was told of.
+    #[must_use]
+    pub const fn promised(&self) -> u32 {
+        self.told.saturating_sub(self.ordinal)
+    }
+
+    /// Whether more is allowed than the sender was told.
+    #[must_use]
+    pub const fn has_news(&self) -> bool {
+        self.limit > self.told
+    }
+
+    /// Datagrams that arrived, copies included.
+    #[must_use]
+    pub const fn datagrams(&self) -> u32 {
+        self.datagrams
+    }
+
+    /// Datagrams that the sender has sent at least.
+    #[must_use]
+    pub const fn ordinal(&self) -> u32 {
+        self.ordinal
+    }
+
+    /// Fraction of the datagrams that was lost on the way so far.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        let lost = self.ordinal.saturating_sub(self.datagrams);
+        f64::from(lost) / f64::from(self.ordinal.max(1))
+    }
+
+    /// Datagrams that the sender must still send, as far as can be told: what is missing, as many blocks to a datagram
+    /// as so far, and what will be lost.
+    #[must_use]
+    pub fn need(&self) -> u32 {
+        let missing = self.received.len() - self.received.ones();
+        let blocks = match self.closed {
+            Some(_) => 0,
+            None if self.unsent > 0 => missing,
+            None => self.deficit(),
+        };
+        let each = (f64::from(self.received.ones()) / f64::from(self.datagrams.max(1))).max(1.0);
+        (f64::from(blocks) / each / (1.0 - self.loss().min(LOSS_MAX))).ceil() as u32
     }
 
     /// UDP payload bytes that arrived, copies included.
@@ -134,7 +209,9 @@ impl Inbound {
     }
 
     /// Takes in that a datagram of `bytes` bytes arrived, `unsent` blocks before the end of the sender's first pass.
-    pub fn handle_arrival(&mut self, now: Instant, bytes: usize, unsent: u32) {
+    pub fn handle_arrival(&mut self, now: Instant, bytes: usize, ordinal: u32, unsent: u32) {
+        self.datagrams = self.datagrams.saturating_add(1);
+        self.ordinal = self.ordinal.max(ordinal);
         if self.first_at.is_some() {
             self.gap = (self.gap * 7 + (now - self.last_at)) / 8;
         }
@@ -208,11 +285,13 @@ impl Inbound {
         self.closed
     }
 
-    /// When it will be closed if nothing more arrives.
+    /// When it will be closed if nothing more arrives. Deadlines grow with the loss: what is lost must be sent again.
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
         let first = self.first_at.filter(|_| self.closed.is_none())?;
-        let hard = self.deadlines.hard.map(|after| first + after);
+        let scale = 1.0 / (1.0 - self.loss().min(LOSS_MAX));
+        let deadline = |after: Option<Duration>| after.map(|after| first + after.mul_f64(scale));
+        let hard = deadline(self.deadlines.hard);
         if self.deficit() > 0 {
             return hard;
         }
@@ -220,19 +299,21 @@ impl Inbound {
         let usual = (self.gap * PAUSE).max((self.last_at - first) / PAUSE_SHARE).max(PAUSE_MIN);
         let pause = if self.unsent == 0 { GRACE } else { usual };
         let patient = self.last_at + pause;
-        let soft = self.deadlines.soft.or(self.deadlines.hard).map(|after| first + after);
+        let soft = deadline(self.deadlines.soft.or(self.deadlines.hard));
         Some(soft.map_or(patient, |soft| patient.min(soft)))
     }
 
-    /// How the transfer stands, for a grant.
+    /// How the transfer stands, for a grant that is being sent.
     #[must_use]
-    pub fn entry(&self) -> GrantEntry {
+    pub fn entry(&mut self) -> GrantEntry {
+        self.told = self.limit;
         let standing = if self.closed.is_some() { Standing::Closed } else { Standing::Open };
         GrantEntry {
             transfer: self.id,
             standing,
             received: self.received.ones(),
             deficit: if self.closed.is_some() { 0 } else { self.deficit() },
+            limit: self.limit,
         }
     }
 }
@@ -257,7 +338,7 @@ mod tests {
     fn inbound(arrived: u32, deadlines: Deadlines) -> Inbound {
         let mut inbound = Inbound::new(ID, 10, 2, None, deadlines);
         for index in 0..arrived {
-            inbound.handle_arrival(at(100 * u64::from(index)), 100, 9 - index);
+            inbound.handle_arrival(at(100 * u64::from(index)), 100, index + 1, 9 - index);
             inbound.handle_block(&block(index));
         }
         inbound
@@ -279,7 +360,7 @@ mod tests {
         let mut asked = inbound.clone();
         asked.handle_ping();
         assert_eq!(asked.timeout(), Some(at(700 + 1000)), "nothing more is coming by itself");
-        inbound.handle_arrival(at(900), 100, 0);
+        inbound.handle_arrival(at(900), 100, 9, 0);
         assert_eq!(inbound.timeout(), Some(at(900 + 1000)), "only stragglers can come now");
         assert_eq!(inbound.poll_close(at(1900)), Some(Close::Enough));
     }
@@ -306,7 +387,7 @@ mod tests {
         urgent.insert(BlockIndex(9));
         let mut inbound = Inbound::new(ID, 10, 5, Some(urgent), Deadlines::default());
         for index in 0..9 {
-            inbound.handle_arrival(at(0), 100, 0);
+            inbound.handle_arrival(at(0), 100, index + 1, 0);
             inbound.handle_block(&block(index));
         }
         assert_eq!((inbound.deficit(), inbound.timeout()), (1, None));

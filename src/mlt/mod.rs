@@ -8,7 +8,9 @@
 //! What is inside: an [`Outbound`] decides which block to send next and which lost block to send again, an [`Inbound`]
 //! decides when enough has arrived, and the session numbers, paces and acknowledges the datagrams between them.
 
+mod delay;
 mod flight;
+mod governor;
 mod inbound;
 mod outbound;
 mod pace;
@@ -17,6 +19,7 @@ mod seen;
 mod session;
 
 pub use flight::BLOCKS_MAX;
+pub use governor::Governor;
 pub use inbound::{Close, Deadlines, Inbound};
 pub use outbound::{BLOB_BLOCK, Outbound};
-pub use session::{Admission, Owner, Role, Session, SessionEvent, Timer};
+pub use session::{Admission, Feedback, Owner, Role, Session, SessionEvent, Timer};

@@ -46,6 +46,9 @@ pub struct Outbound {
     demanded: u32,
     blob: Vec<u8>,
     arrived: u32,
+    datagrams: u32,
+    /// Datagrams that may be sent in all, as far as the receiver has said.
+    limit: u32,
     bytes: u64,
     closed: bool,
 }
@@ -75,12 +78,7 @@ impl Outbound {
 
     /// A transfer of `total` blocks that are sent in the order in which they are [released](Self::release).
     #[must_use]
-    pub fn streamed(
-        id: TransferId,
-        total: u32,
-        allowance: u32,
-        urgent: Option<Bitmap>,
-    ) -> Self {
+    pub fn streamed(id: TransferId, total: u32, allowance: u32, urgent: Option<Bitmap>) -> Self {
         Self {
             id,
             since: PacketNumber(0),
@@ -95,9 +93,17 @@ impl Outbound {
             demanded: 0,
             blob: Vec::new(),
             arrived: 0,
+            datagrams: 0,
+            limit: u32::MAX,
             bytes: 0,
             closed: false,
         }
+    }
+
+    /// The same transfer, of which only so many datagrams may be sent before the receiver allows more.
+    #[must_use]
+    pub fn limited(self, limit: u32) -> Self {
+        Self { limit, ..self }
     }
 
     /// Lets a block of a [streamed](Self::streamed) transfer go; each once.
@@ -141,10 +147,23 @@ impl Outbound {
         (self.states.len() - self.next) as u32
     }
 
-    /// Whether everything was sent and only the receiver's word is missing.
+    /// Whether nothing can go on before the receiver's word: everything was sent, or as much as it allows.
     #[must_use]
     pub fn awaits_word(&self) -> bool {
-        !self.closed && self.unsent() == 0 && self.peek().is_none()
+        let next = self.peek().is_some();
+        !self.closed && if next { !self.may_send() } else { self.unsent() == 0 }
+    }
+
+    /// Whether the receiver allows another datagram.
+    #[must_use]
+    pub const fn may_send(&self) -> bool {
+        self.datagrams < self.limit
+    }
+
+    /// Datagrams sent so far, copies included.
+    #[must_use]
+    pub const fn datagrams(&self) -> u32 {
+        self.datagrams
     }
 
     /// Blocks known to have arrived.
@@ -212,6 +231,7 @@ impl Outbound {
 
     /// Takes in that a datagram of `bytes` bytes left.
     pub const fn handle_sent(&mut self, bytes: usize) {
+        self.datagrams = self.datagrams.saturating_add(1);
         self.bytes += bytes as u64;
     }
 
@@ -241,6 +261,7 @@ impl Outbound {
     /// Takes in what the receiver says of the transfer.
     pub fn handle_entry(&mut self, entry: &GrantEntry) {
         self.closed |= entry.standing == Standing::Closed;
+        self.limit = self.limit.max(entry.limit);
         // The receiver may count differently (an urgent block that we do not know of): it has the last word.
         let idle = self.unsent() == 0 && self.away == 0;
         if idle && entry.deficit > 0 {
@@ -254,6 +275,12 @@ impl Outbound {
         let missing = self.total() - self.unsent() - self.arrived;
         let state = self.states[block.usize()];
         !self.closed && !state.arrived && (missing > self.allowance || self.is_urgent(block))
+    }
+
+    /// Copies of a block that are on their way.
+    #[must_use]
+    pub fn copies(&self, block: BlockIndex) -> u16 {
+        self.states[block.usize()].away
     }
 
     fn is_urgent(&self, block: BlockIndex) -> bool {
@@ -323,8 +350,13 @@ mod tests {
         let mut outbound = sent(4, 4, &[]);
         (0..4).for_each(|block| outbound.handle_lost(BlockIndex(block)));
         assert_eq!(outbound.peek(), None);
-        let mut entry =
-            GrantEntry { transfer: ID, standing: Standing::Open, received: 0, deficit: 1 };
+        let mut entry = GrantEntry {
+            transfer: ID,
+            standing: Standing::Open,
+            received: 0,
+            deficit: 1,
+            limit: 0,
+        };
         outbound.handle_entry(&entry);
         assert_eq!(outbound.peek(), Some((BlockIndex(0), true)));
         outbound.take(BlockIndex(0));

@@ -11,10 +11,6 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// The shortest round trip counts for one to two times so long: paths change.
 const MIN_AGE: Duration = Duration::from_secs(10);
-/// Time in queues that is called standing: so much, or another round trip, if the path is long,
-const QUEUE_MIN: Duration = Duration::from_millis(5);
-/// or so many variations, if it jitters by itself.
-const QUEUE_VARIATIONS: u32 = 4;
 
 /// Smoothed round-trip time and its variation.
 #[derive(Clone, Debug, Default)]
@@ -54,14 +50,6 @@ impl Rtt {
         self.smoothed.unwrap_or(INITIAL)
     }
 
-    /// Whether the latest round trip was so much longer than the shortest that a queue must stand on the path.
-    #[must_use]
-    pub fn has_queue(&self) -> bool {
-        let shortest = self.min.min(self.min_before);
-        let standing = QUEUE_MIN.max(shortest).max(self.variation * QUEUE_VARIATIONS);
-        self.latest.saturating_sub(shortest) > standing
-    }
-
     /// A datagram that later ones have overtaken is lost after this time: 9/8 of a round trip.
     #[must_use]
     pub fn loss_delay(&self) -> Duration {
@@ -94,23 +82,5 @@ mod tests {
         assert!(rtt.probe_timeout() < ms(12) && rtt.loss_delay() < ms(12));
         sample(&mut rtt, 18, 4);
         assert_eq!(rtt.smoothed(), Duration::from_micros(10_500));
-        assert!(!rtt.has_queue(), "4 ms more are no queue");
-        (0..20).for_each(|_| sample(&mut rtt, 30, 0));
-        assert!(rtt.has_queue(), "20 ms more are one");
-        (0..300).for_each(|_| sample(&mut rtt, 30, 0));
-        assert!(!rtt.has_queue(), "in the long run that is the path");
-    }
-
-    #[test]
-    fn jitter_is_no_queue() {
-        let (mut rtt, mut now, mut queues) = (Rtt::default(), Instant::ZERO, 0);
-        let mut rng = crate::rng::stream(1, "jitter", 0);
-        for _ in 0..1000 {
-            now += Duration::from_millis(1);
-            let sample = 20.0 + 20.0 * crate::rng::unit(&mut rng);
-            rtt.sample(now, Duration::from_secs_f64(sample / 1e3), Duration::ZERO);
-            queues += u32::from(rtt.has_queue());
-        }
-        assert!(queues < 100, "{queues}");
     }
 }

@@ -3,6 +3,8 @@
 use crate::ids::PacketNumber;
 use crate::wire::{Reject, SEEN_BITS};
 
+/// Numbers over which loss is averaged.
+const LOSS_MEMORY: f64 = 128.0;
 const WORDS: usize = SEEN_BITS as usize / 64;
 
 /// A sliding window over the packet numbers of one direction.
@@ -11,6 +13,8 @@ pub struct Seen {
     largest: Option<PacketNumber>,
     /// Bit `i` of the whole, least significant first: `largest - i` was seen.
     bits: [u64; WORDS],
+    /// Of late, the fraction of numbers that were skipped.
+    loss: f64,
 }
 
 impl Seen {
@@ -32,7 +36,13 @@ impl Seen {
                 self.bits[word] |= bit;
                 return Ok(());
             }
-            Some(largest) => number.0 - largest.0,
+            Some(largest) => {
+                let ahead = number.0 - largest.0;
+                let skipped = (ahead - 1).min(u64::from(SEEN_BITS)) as f64;
+                self.loss += (skipped - self.loss * (skipped + 1.0)) / LOSS_MEMORY;
+                self.loss = self.loss.clamp(0.0, 1.0);
+                ahead
+            }
             None => u64::MAX,
         };
         self.shift(ahead);
@@ -54,6 +64,12 @@ impl Seen {
     #[must_use]
     pub const fn largest(&self) -> Option<PacketNumber> {
         self.largest
+    }
+
+    /// Fraction of the numbers that were skipped of late.
+    #[must_use]
+    pub const fn loss(&self) -> f64 {
+        self.loss
     }
 
     /// The window as a grant carries it.

@@ -16,6 +16,10 @@ pub struct DataHead {
     pub total: u32,
     /// Blocks that may be missing. The server states it for what it sends; of a push it knows it itself.
     pub allowance: u32,
+    /// Which datagram of this transfer it is, counted from 1, copies included.
+    pub ordinal: u32,
+    /// When it left, in microseconds on a clock of the sender's that wraps.
+    pub at_us: u32,
     /// Blocks that have never been sent yet, this datagram's not counted.
     pub unsent: u32,
 }
@@ -46,6 +50,8 @@ struct RawHead {
     round: U32,
     total: U32,
     allowance: U32,
+    ordinal: U32,
+    at_us: U32,
     unsent: U32,
 }
 
@@ -58,7 +64,7 @@ struct RawBlock {
 }
 
 const REPAIR: u16 = 1 << 15;
-const _: () = assert!(size_of::<RawHead>() == 17 && size_of::<RawBlock>() == 6);
+const _: () = assert!(size_of::<RawHead>() == 25 && size_of::<RawBlock>() == 6);
 
 /// Bytes of the largest encoded block that fits a datagram (the kind takes one byte of the body).
 pub const BLOCK_BYTES_MAX: usize = BODY_MAX - 1 - size_of::<RawHead>() - size_of::<RawBlock>();
@@ -79,6 +85,8 @@ impl<'a> BlocksWriter<'a> {
             round: head.transfer.round.0.into(),
             total: head.total.into(),
             allowance: head.allowance.into(),
+            ordinal: head.ordinal.into(),
+            at_us: head.at_us.into(),
             unsent: head.unsent.into(),
         };
         body.extend_from_slice(raw.as_bytes());
@@ -120,6 +128,8 @@ impl<'a> Data<'a> {
             transfer: TransferId { kind, round: Round(raw.round.get()) },
             total: raw.total.get(),
             allowance: raw.allowance.get(),
+            ordinal: raw.ordinal.get(),
+            at_us: raw.at_us.get(),
             unsent: raw.unsent.get(),
         };
         if head.allowance > head.total || head.unsent > head.total || blocks.is_empty() {

@@ -8,6 +8,8 @@ use crate::ids::{PacketNumber, Round};
 
 /// Packet numbers below the largest that a grant speaks of.
 pub const SEEN_BITS: u32 = 512;
+/// The queueing time of a grant that knows none.
+pub const NO_QUEUE: u32 = u32::MAX;
 const SEEN_BYTES: usize = SEEN_BITS as usize / 8;
 
 /// How a transfer stands at its receiver.
@@ -31,6 +33,8 @@ pub struct GrantEntry {
     pub received: u32,
     /// Blocks still needed, critical ones included; 0 while the receiver is only being patient.
     pub deficit: u32,
+    /// Datagrams of it that may be sent in all, copies included.
+    pub limit: u32,
 }
 
 /// A parsed (or to be written) grant.
@@ -42,6 +46,8 @@ pub struct Grant {
     pub delay_us: u32,
     /// Datagrams that may be in flight at once.
     pub credit: u16,
+    /// The shortest time, in microseconds, that a datagram queued of late; [`NO_QUEUE`] if nothing is known.
+    pub queue_us: u32,
     /// Bit `i` (least significant first): whether `largest - i` was received; bit 0 is always set.
     pub seen: [u8; SEEN_BYTES],
     entries: [Option<GrantEntry>; TransferKind::ALL.len()],
@@ -53,6 +59,7 @@ struct RawGrant {
     largest: U64,
     delay_us: U32,
     credit: U16,
+    queue_us: U32,
     seen: [u8; SEEN_BYTES],
 }
 
@@ -64,9 +71,10 @@ struct RawEntry {
     round: U32,
     received: U32,
     deficit: U32,
+    limit: U32,
 }
 
-const _: () = assert!(size_of::<RawGrant>() == 78 && size_of::<RawEntry>() == 14);
+const _: () = assert!(size_of::<RawGrant>() == 82 && size_of::<RawEntry>() == 18);
 
 impl Grant {
     /// A grant that speaks of no transfer yet.
@@ -77,7 +85,8 @@ impl Grant {
         credit: u16,
         seen: [u8; SEEN_BYTES],
     ) -> Self {
-        Self { largest, delay_us, credit, seen, entries: [None; TransferKind::ALL.len()] }
+        let entries = [None; TransferKind::ALL.len()];
+        Self { largest, delay_us, credit, queue_us: NO_QUEUE, seen, entries }
     }
 
     /// Adds what is said of one transfer; one of each kind.
@@ -103,6 +112,7 @@ impl Grant {
             largest: self.largest.0.into(),
             delay_us: self.delay_us.into(),
             credit: self.credit.into(),
+            queue_us: self.queue_us.into(),
             seen: self.seen,
         };
         body.extend_from_slice(raw.as_bytes());
@@ -113,6 +123,7 @@ impl Grant {
                 round: entry.transfer.round.0.into(),
                 received: entry.received.into(),
                 deficit: entry.deficit.into(),
+                limit: entry.limit.into(),
             };
             body.extend_from_slice(raw.as_bytes());
         }
@@ -126,6 +137,7 @@ impl Grant {
         }
         let largest = PacketNumber(raw.largest.get());
         let mut grant = Self::new(largest, raw.delay_us.get(), raw.credit.get(), raw.seen);
+        grant.queue_us = raw.queue_us.get();
         for entry in entries {
             let kind = TransferKind::from_wire(entry.transfer).ok_or(Reject::Malformed)?;
             let standing = match entry.standing {
@@ -138,6 +150,7 @@ impl Grant {
                 standing,
                 received: entry.received.get(),
                 deficit: entry.deficit.get(),
+                limit: entry.limit.get(),
             });
         }
         Ok(grant)

@@ -15,8 +15,8 @@ pub enum Message<'a> {
     Data(Data<'a>),
     /// See [`Grant`].
     Grant(Grant),
-    /// Asks for a grant.
-    Ping,
+    /// Asks for a grant; whether the sender has something left that it has never sent.
+    Ping(bool),
     /// See [`Bye`].
     Bye(Bye),
 }
@@ -40,9 +40,12 @@ impl<'a> Message<'a> {
             WELCOME => Welcome::parse(rest).map(Self::Welcome),
             DATA => Data::parse(rest).map(Self::Data),
             GRANT => Grant::parse(rest).map(Self::Grant),
-            PING if rest == [0] => Ok(Self::Ping),
+            PING => match rest {
+                [0] => Ok(Self::Ping(false)),
+                [1] => Ok(Self::Ping(true)),
+                _ => Err(Reject::Malformed),
+            },
             BYE => Bye::parse(rest).map(Self::Bye),
-            PING => Err(Reject::Malformed),
             _ => Err(Reject::Kind),
         }
     }
@@ -67,7 +70,7 @@ impl<'a> Message<'a> {
                 grant.write(buf);
             }
             // As long as the shortest answer, which must not be longer than its question.
-            Self::Ping => buf.extend_from_slice(&[PING, 0]),
+            Self::Ping(more) => buf.extend_from_slice(&[PING, u8::from(*more)]),
             Self::Bye(bye) => {
                 buf.push(BYE);
                 bye.write(buf);
@@ -119,7 +122,7 @@ pub(super) mod tests {
 
     fn data(blocks: &[(u32, &[u8])]) -> Vec<u8> {
         let transfer = TransferId { kind: TransferKind::Push, round: Round(3) };
-        let head = DataHead { transfer, total: 26, allowance: 2, unsent: 0 };
+        let head = DataHead { transfer, total: 26, allowance: 2, ordinal: 7, at_us: 8, unsent: 0 };
         let mut buf = Vec::new();
         write_data(HEADER, head, &mut buf, |writer| {
             for &(index, bytes) in blocks {
@@ -140,6 +143,7 @@ pub(super) mod tests {
             standing: Standing::Open,
             received: 20,
             deficit: 4,
+            limit: 30,
         });
         grant
     }
@@ -160,7 +164,7 @@ pub(super) mod tests {
             format!("welcome  {}", hex(body(&written(&Message::Welcome(welcome))))),
             format!("data     {}", hex(body(&data(&[(1, b"one"), (25, b"again")])))),
             format!("grant    {}", hex(body(&written(&Message::Grant(grant()))))),
-            format!("ping     {}", hex(body(&written(&Message::Ping)))),
+            format!("ping     {}", hex(body(&written(&Message::Ping(false))))),
             format!("bye      {}", hex(body(&written(&Message::Bye(bye))))),
         ];
         insta::assert_snapshot!(text.join("\n"));
@@ -172,7 +176,7 @@ pub(super) mod tests {
             Message::Hello(Hello { cookie: u64::MAX }),
             Message::Welcome(Welcome { cookie: 1, worker: None }),
             Message::Grant(grant()),
-            Message::Ping,
+            Message::Ping(true),
             Message::Bye(Bye::new(ByeCode::Data, "no such file")),
         ];
         for message in messages {
@@ -191,7 +195,7 @@ pub(super) mod tests {
     #[test]
     fn a_full_datagram_is_full() {
         let transfer = TransferId { kind: TransferKind::Pull, round: Round(1) };
-        let head = DataHead { transfer, total: 9, allowance: 0, unsent: 0 };
+        let head = DataHead { transfer, total: 9, allowance: 0, ordinal: 7, at_us: 8, unsent: 0 };
         let mut buf = Vec::new();
         write_data(HEADER, head, &mut buf, |writer| {
             let bytes = &[1; BLOCK_BYTES_MAX];
@@ -217,7 +221,7 @@ pub(super) mod tests {
     fn hostile_values_are_refused() {
         let transfer = TransferId { kind: TransferKind::Push, round: Round(3) };
         let mut buf = Vec::new();
-        let head = DataHead { transfer, total: 3, allowance: 0, unsent: 0 };
+        let head = DataHead { transfer, total: 3, allowance: 0, ordinal: 7, at_us: 8, unsent: 0 };
         write_data(HEADER, head, &mut buf, |writer| {
             writer.push(Block { index: BlockIndex(3), repair: false, bytes: b"" });
             0
@@ -225,7 +229,7 @@ pub(super) mod tests {
         assert_eq!(Message::parse(body(&buf)), Err(Reject::Span));
         assert_eq!(Message::parse(&[]), Err(Reject::Malformed));
         assert_eq!(Message::parse(&[99]), Err(Reject::Kind));
-        assert_eq!(Message::parse(&[PING]), Err(Reject::Malformed));
+        assert_eq!(Message::parse(&[PING, 2]), Err(Reject::Malformed));
         assert_eq!(Message::parse(&[BYE, 200]), Err(Reject::Malformed));
         let escape = Bye { code: ByeCode::Leaving, text: "a\x1b[2Jb".to_owned() };
         let datagram = written(&Message::Bye(escape));

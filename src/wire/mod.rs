@@ -15,7 +15,7 @@ mod start;
 
 pub use blocks::{BLOCK_BYTES_MAX, Block, BlocksWriter, Data, DataHead};
 pub use envelope::{BODY_MAX, DATAGRAM_MAX, Header, OVERHEAD, VERSION, open, seal, start_datagram};
-pub use grant::{Grant, GrantEntry, SEEN_BITS, Standing};
+pub use grant::{Grant, GrantEntry, NO_QUEUE, SEEN_BITS, Standing};
 pub use greeting::{Bye, ByeCode, Hello, Welcome};
 pub use message::{Message, write_data};
 pub use reject::{Reject, Rejects};

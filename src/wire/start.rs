@@ -86,6 +86,8 @@ pub struct RoundStart {
     pub tolerance: Tolerance,
     /// Blocks of the push that may be missing: what the tolerance has accumulated to.
     pub allowance: u32,
+    /// Datagrams of the push that may be sent before a grant allows more.
+    pub window: u32,
     /// Blocks of the model.
     pub blocks: u32,
     /// The push that `used` speaks of; 0 if there was none.
@@ -104,6 +106,7 @@ struct RawStart {
     first: U64,
     count: U32,
     allowance: U32,
+    window: U32,
     blocks: U32,
     used_round: U32,
     slot: U16,
@@ -117,7 +120,7 @@ struct RawStart {
     urgent: u8,
 }
 
-const _: () = assert!(size_of::<RawStart>() == 45);
+const _: () = assert!(size_of::<RawStart>() == 49);
 
 /// Bytes that are no [`RoundStart`]: the server speaks another dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -139,6 +142,7 @@ impl RoundStart {
             first: first.into(),
             count: count.into(),
             allowance: self.allowance.into(),
+            window: self.window.into(),
             blocks: self.blocks.into(),
             used_round: self.used_round.0.into(),
             slot: slot.into(),
@@ -179,6 +183,7 @@ impl RoundStart {
             workers: raw.workers.get(),
             tolerance: Tolerance::from_parts(raw.tolerance.get()).ok_or(StartError)?,
             allowance: raw.allowance.get(),
+            window: raw.window.get(),
             blocks,
             used_round: Round(raw.used_round.get()),
             used,
@@ -253,6 +258,7 @@ mod tests {
             workers: 3,
             tolerance: Tolerance::from_parts(200).unwrap(),
             allowance: 2,
+            window: 9,
             blocks: 13,
             used_round: Round(3),
             used: Sparse::of(&used),
@@ -266,9 +272,9 @@ mod tests {
         let rows: Vec<String> = bytes.chunks(16).map(hex).collect();
         insta::assert_snapshot!(rows.join("\n"), @r"
         04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00
-        40 00 00 00 02 00 00 00 0d 00 00 00 03 00 00 00
-        00 00 01 00 03 00 c8 00 00 01 01 02 02 fe 1f 00
-        10
+        40 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
+        03 00 00 00 00 00 01 00 03 00 c8 00 00 01 01 02
+        02 fe 1f 00 10
         ");
     }
 

@@ -9,7 +9,9 @@ mod transmit;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::delay::Delay;
 use super::flight::{Fate, Flight, Sent};
+use super::governor::Governor;
 use super::inbound::{Close, Inbound};
 use super::outbound::Outbound;
 use super::pace::Pace;
@@ -22,8 +24,8 @@ use crate::wire::{Block, Bye, DataHead, Header, Reject, TransferId, TransferKind
 
 const KINDS: usize = TransferKind::ALL.len();
 
-/// Datagrams that may be unanswered before a grant is due.
-const GRANT_EVERY: u32 = 8;
+/// Datagrams that may be unanswered before a grant is due; fewer where many are lost, for grants are lost too.
+const GRANT_EVERY: f64 = 8.0;
 /// How long a datagram may stay unanswered.
 const GRANT_DELAY: Duration = Duration::from_millis(1);
 /// While something is missing and nothing arrives, the last grant is said again after this time, then twice that...
@@ -45,6 +47,14 @@ const SILENCE: Duration = Duration::from_secs(1);
 const PROBE_MAX: Duration = Duration::from_millis(50);
 /// Datagrams sent when a probe is due.
 const PROBES: u32 = 2;
+/// Datagrams under way that no session is asked to go below.
+const WINDOW_MIN: u32 = 4;
+/// Where so much is lost, the last blocks are sent several times at once...
+const TAIL_LOSS: f64 = 0.2;
+/// ...so often that this is the chance that none arrives,
+const TAIL_RISK: f64 = 0.05;
+/// but not more often than this.
+const TAIL_COPIES: f64 = 8.0;
 /// Copies of a farewell: nobody answers it.
 const BYE_COPIES: u32 = 3;
 
@@ -118,6 +128,17 @@ pub enum Timer {
     KeepAlive,
 }
 
+/// What a sender has learnt of the path, for whoever governs several sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Feedback {
+    /// Datagrams that have arrived.
+    pub delivered: u32,
+    /// Datagrams that are lost.
+    pub lost: u32,
+    /// The shortest time that one queued.
+    pub queue: Option<Duration>,
+}
+
 /// See the [module](super) for how to drive it.
 #[derive(Debug)]
 pub struct Session {
@@ -131,9 +152,14 @@ pub struct Session {
     grant_at: Option<Instant>,
     /// Which transfers the next grant speaks of; where it is not the current one of its kind, it is long closed.
     mentions: [Option<Round>; KINDS],
+    /// What the peer may have in flight, and we.
     credit: u16,
+    peer_credit: u16,
+    delay: Delay,
     rtt: Rtt,
     flight: Flight,
+    governor: Governor,
+    feedback: Feedback,
     pace: Pace,
     paced_until: Option<Instant>,
     probes: u32,
@@ -164,8 +190,12 @@ impl Session {
             grant_at: None,
             mentions: [None; KINDS],
             credit,
+            peer_credit: credit,
+            delay: Delay::default(),
             rtt: Rtt::default(),
             flight: Flight::default(),
+            governor: Governor::new(WINDOW_MIN),
+            feedback: Feedback::default(),
             pace: Pace::default(),
             paced_until: None,
             probes: 0,
@@ -210,6 +240,48 @@ impl Session {
     #[must_use]
     pub const fn inbound(&self, kind: TransferKind) -> Option<&Inbound> {
         self.inbound[kind as usize].as_ref()
+    }
+
+    /// The transfer of a kind that is being received.
+    pub const fn inbound_mut(&mut self, kind: TransferKind) -> Option<&mut Inbound> {
+        self.inbound[kind as usize].as_mut()
+    }
+
+    /// Datagrams whose fate is not known; none of a peer that is silent: others need not wait for its sake.
+    #[must_use]
+    pub fn in_flight(&self, now: Instant) -> u32 {
+        if self.is_heard(now) { self.flight.in_flight() } else { 0 }
+    }
+
+    /// Whether the peer was heard of late.
+    #[must_use]
+    pub fn is_heard(&self, now: Instant) -> bool {
+        now - self.last_heard <= LOSS_SILENCE
+    }
+
+    /// Smoothed round-trip time.
+    #[must_use]
+    pub fn round_trip(&self) -> Duration {
+        self.rtt.smoothed()
+    }
+
+    /// How long the last datagram queued on its way here.
+    #[must_use]
+    pub const fn queued(&self) -> Option<Duration> {
+        self.delay.latest()
+    }
+
+    /// What was learnt of the path to the peer since this was last asked.
+    pub const fn take_feedback(&mut self) -> Feedback {
+        std::mem::replace(&mut self.feedback, Feedback { delivered: 0, lost: 0, queue: None })
+    }
+
+    /// Speaks of the transfer of `kind` at once.
+    pub fn prompt(&mut self, now: Instant, kind: TransferKind) {
+        if let Some(inbound) = self.inbound(kind) {
+            self.mentions[kind as usize] = Some(inbound.id().round);
+            self.grant_at = Some(now);
+        }
     }
 
     /// Changes how many of the peer's datagrams may be in flight.
@@ -301,8 +373,11 @@ impl Session {
             let age = LOSS_SILENCE.max(self.rtt.probe_timeout() * 2) * (1 << self.give_ups);
             if now - self.last_heard > age {
                 self.give_ups = (self.give_ups + 1).min(GIVE_UP_DOUBLINGS);
-                let outbound = &mut self.outbound;
-                self.flight.give_up(now, age, |sent, fate| settle(outbound, sent, fate));
+                let (outbound, lost) = (&mut self.outbound, &mut self.feedback.lost);
+                self.flight.give_up(now, age, |sent, fate| {
+                    *lost = lost.saturating_add(1);
+                    settle(outbound, sent, fate);
+                });
             }
             // The next one is counted from here even if the driver is slow to send these.
             self.last_eliciting = now;
@@ -331,9 +406,22 @@ impl Session {
     }
 
     fn detect_losses(&mut self, now: Instant) {
-        let outbound = &mut self.outbound;
-        self.flight
-            .detect_losses(now, self.rtt.loss_delay(), |sent, fate| settle(outbound, sent, fate));
+        let (outbound, mut lost) = (&mut self.outbound, 0);
+        self.flight.detect_losses(now, self.rtt.loss_delay(), |sent, fate| {
+            lost += 1;
+            settle(outbound, sent, fate);
+        });
+        self.learn(now, (0, lost), None);
+    }
+
+    /// Takes in what became of datagrams.
+    fn learn(&mut self, now: Instant, (delivered, lost): (u32, u32), queue: Option<Duration>) {
+        let most = f64::from(self.peer_credit);
+        self.governor.handle(now, (delivered, lost), queue, self.rtt.smoothed(), most);
+        let all = &mut self.feedback;
+        all.delivered = all.delivered.saturating_add(delivered);
+        all.lost = all.lost.saturating_add(lost);
+        all.queue = all.queue.into_iter().chain(queue).min();
     }
 }
 

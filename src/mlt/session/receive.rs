@@ -8,7 +8,7 @@ use crate::mlt::flight::Fate;
 use crate::mlt::inbound::{Close, Deadlines, Inbound};
 use crate::mlt::outbound::BLOB_BLOCK;
 use crate::units::Instant;
-use crate::wire::{Data, DataHead, Grant, Message, Reject, TransferKind};
+use crate::wire::{Data, DataHead, Grant, Message, NO_QUEUE, Reject, TransferKind};
 
 /// Blocks of the largest plan: 320 kB of text.
 const PLAN_BLOCKS_MAX: u32 = 256;
@@ -38,13 +38,15 @@ impl Session {
                 self.seen.insert(number)?;
                 self.handle_grant(now, &grant);
             }
-            Message::Ping => {
+            Message::Ping(more) => {
                 self.seen.insert(number)?;
                 self.note_answer(now, number, true);
                 for (inbound, mention) in self.inbound.iter_mut().zip(&mut self.mentions) {
                     let Some(inbound) = inbound else { continue };
                     *mention = Some(inbound.id().round);
-                    inbound.handle_ping();
+                    if !more {
+                        inbound.handle_ping();
+                    }
                 }
             }
             Message::Bye(bye) => {
@@ -66,7 +68,8 @@ impl Session {
         }
         self.unanswered += 1;
         self.regrants = 0;
-        if at_once || self.unanswered >= GRANT_EVERY {
+        let heard = 1.0 - self.seen.loss();
+        if at_once || f64::from(self.unanswered) >= GRANT_EVERY * heard * heard {
             self.grant_at = Some(now);
         } else {
             self.grant_at.get_or_insert(now + GRANT_DELAY);
@@ -101,7 +104,8 @@ impl Session {
             return Err(Reject::Malformed);
         }
         self.seen.insert(number)?;
-        inbound.handle_arrival(now, bytes, data.head.unsent);
+        self.delay.handle_arrival(now, data.head.at_us);
+        inbound.handle_arrival(now, bytes, data.head.ordinal, data.head.unsent);
         for block in data.blocks() {
             if !inbound.wants(&block) {
                 continue;
@@ -132,7 +136,9 @@ impl Session {
             self.probe_backoff = 0;
             self.probes = 0;
         }
-        self.pace.handle_arrivals(now, arrived, grant.credit, &self.rtt);
+        self.peer_credit = grant.credit.max(1);
+        let queue = Duration::from_micros(grant.queue_us.into());
+        self.learn(now, (arrived, 0), Some(queue).filter(|_| grant.queue_us != NO_QUEUE));
         self.detect_losses(now);
         for entry in grant.entries() {
             let slot = self.outbound[entry.transfer.kind as usize].as_mut();

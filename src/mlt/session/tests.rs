@@ -105,7 +105,7 @@ impl Pair {
             for side in 0..2 {
                 loop {
                     let (session, blocks) = &mut self.sides[side];
-                    if !session.poll_transmit(self.now, blocks, &mut buf) {
+                    if !session.poll_transmit(self.now, blocks, true, &mut buf) {
                         break;
                     }
                     self.carry(1 - side, buf.clone());
@@ -245,7 +245,7 @@ fn the_wrong_side_and_the_wrong_time_are_rejected() {
     let mut buf = Vec::new();
     pair.push(1, 0, None);
     let (worker, blocks) = &mut pair.sides[1];
-    assert!(worker.poll_transmit(Instant::ZERO, blocks, &mut buf));
+    assert!(worker.poll_transmit(Instant::ZERO, blocks, true, &mut buf));
     let (header, body) = open(&buf).unwrap();
     let message = Message::parse(body).unwrap();
     let back = worker.handle_message(Instant::ZERO, header.number, message.clone(), 9, blocks);

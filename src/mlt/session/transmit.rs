@@ -1,19 +1,30 @@
 //! What a session has to send, most pressing first.
 
-use super::{Owner, REGRANT, REGRANT_DOUBLINGS, Session};
+use super::{Owner, REGRANT, REGRANT_DOUBLINGS, Session, TAIL_COPIES, TAIL_LOSS, TAIL_RISK};
 use crate::ids::BlockIndex;
+use crate::mlt::delay::microseconds;
 use crate::mlt::flight::Sent;
 use crate::mlt::inbound::Inbound;
 use crate::mlt::outbound::Outbound;
 use crate::units::Instant;
 use crate::wire::{
-    Block, DataHead, Grant, GrantEntry, Header, Message, Standing, TransferId, TransferKind,
-    write_data,
+    Block, DataHead, Grant, GrantEntry, Header, Message, NO_QUEUE, Standing, TransferId,
+    TransferKind, write_data,
 };
 
+/// The longest queueing time that a grant can tell, in microseconds.
+const LONGEST: u128 = NO_QUEUE as u128 - 1;
+
 impl Session {
-    /// Writes the next datagram into `buf`; `false` if there is none to be sent now.
-    pub fn poll_transmit(&mut self, now: Instant, owner: &impl Owner, buf: &mut Vec<u8>) -> bool {
+    /// Writes the next datagram into `buf`; `false` if there is none to be sent now. Without `room` on the way that
+    /// others use too, data has to wait.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        owner: &impl Owner,
+        room: bool,
+        buf: &mut Vec<u8>,
+    ) -> bool {
         self.paced_until = None;
         if let Some((bye, copies)) = &mut self.bye {
             let message = Message::Bye(bye.clone());
@@ -25,7 +36,7 @@ impl Session {
             }
             return left;
         }
-        let sent = self.transmit_grant(now, buf) || self.transmit_data(now, owner, buf);
+        let sent = self.transmit_grant(now, buf) || self.transmit_data(now, owner, room, buf);
         if sent {
             self.last_sent = now;
         }
@@ -37,16 +48,17 @@ impl Session {
         let Some(largest) = self.seen.largest().filter(|_| due) else { return false };
         let delay = (now - self.largest_at).as_micros().min(u32::MAX.into()) as u32;
         let mut grant = Grant::new(largest, delay, self.credit, self.seen.window());
+        let queue = self.delay.take_least();
+        grant.queue_us = queue.map_or(NO_QUEUE, |queue| queue.as_micros().min(LONGEST) as u32);
         for kind in TransferKind::ALL {
             let mention = self.mentions[kind as usize].take();
             let underway = self.inbound(kind).filter(|inbound| inbound.is_underway());
             let Some(round) = mention.or_else(|| underway.map(|inbound| inbound.id().round)) else {
                 continue;
             };
-            let current = self.inbound(kind).filter(|current| current.id().round == round);
-            let transfer = TransferId { kind, round };
-            let closed =
-                GrantEntry { transfer, standing: Standing::Closed, received: 0, deficit: 0 };
+            let current = self.inbound_mut(kind).filter(|current| current.id().round == round);
+            let (transfer, standing) = (TransferId { kind, round }, Standing::Closed);
+            let closed = GrantEntry { transfer, standing, received: 0, deficit: 0, limit: 0 };
             grant.add(current.map_or(closed, Inbound::entry));
         }
         // Grants are lost too: as long as something is missing they are repeated, ever more rarely.
@@ -59,14 +71,31 @@ impl Session {
         true
     }
 
-    fn transmit_data(&mut self, now: Instant, owner: &impl Owner, buf: &mut Vec<u8>) -> bool {
-        let slot =
-            self.outbound.iter().position(|slot| slot.as_ref().is_some_and(|o| o.peek().is_some()));
+    fn transmit_data(
+        &mut self,
+        now: Instant,
+        owner: &impl Owner,
+        room: bool,
+        buf: &mut Vec<u8>,
+    ) -> bool {
+        let sendable = |outbound: &Outbound| outbound.peek().is_some() && outbound.may_send();
+        let first = |wanted: &dyn Fn(&Outbound) -> bool| {
+            self.outbound.iter().position(|slot| slot.as_ref().is_some_and(wanted))
+        };
+        // A probe is free to exceed what the receiver allows: what it allowed may all be lost.
+        let slot = first(&sendable).or_else(|| {
+            if self.probes > 0 { first(&|outbound| outbound.peek().is_some()) } else { None }
+        });
         let pressing = self.probes > 0 || self.ping;
-        if !pressing && (slot.is_none() || !self.may_depart(now)) {
+        let copied = match slot {
+            Some(_) => None,
+            None if self.probes > 0 => self.worth_copying(u16::MAX),
+            None => self.tail_copies().and_then(|copies| self.worth_copying(copies)),
+        };
+        let idle = slot.is_none() && copied.is_none();
+        if !pressing && (idle || !room || !self.may_depart(now)) {
             return false;
         }
-        let copied = if slot.is_none() && self.probes > 0 { self.worth_copying() } else { None };
         let header = self.next_header();
         let mut sent = Sent::new(header.number, now, None);
         if let Some(outbound) = slot.and_then(|slot| self.outbound[slot].as_mut()) {
@@ -76,7 +105,8 @@ impl Session {
         {
             write_copy(header, outbound, &original, &mut sent, owner, buf);
         } else {
-            Message::Ping.write_datagram(header, buf);
+            let more = self.outbound.iter().flatten().any(|o| !o.is_closed() && o.unsent() > 0);
+            Message::Ping(more).write_datagram(header, buf);
         }
         if self.probes > 0 {
             self.probes -= 1;
@@ -91,21 +121,32 @@ impl Session {
 
     /// Whether window and pace allow a datagram now.
     fn may_depart(&mut self, now: Instant) -> bool {
-        if self.flight.in_flight() >= self.pace.window() {
+        let window = self.governor.window().min(self.peer_credit.into());
+        if f64::from(self.flight.in_flight()) + 1.0 > window {
+            self.governor.handle_limited();
             return false;
         }
-        let departure = self.pace.next_departure(now, &self.rtt);
+        let departure = self.pace.next_departure(now, window, &self.rtt);
         self.paced_until = Some(departure).filter(|&at| at > now);
         self.paced_until.is_none()
     }
 
-    /// The oldest datagram on its way with a block that is needed if it is lost.
-    fn worth_copying(&self) -> Option<Sent> {
+    /// How many copies of a block are on their way at once when nothing else is left to send; `None` where so little is
+    /// lost that copies are waste.
+    fn tail_copies(&self) -> Option<u16> {
+        let loss = self.governor.loss();
+        let copies = (TAIL_RISK.ln() / loss.ln()).ceil().min(TAIL_COPIES);
+        (loss >= TAIL_LOSS).then_some(copies as u16)
+    }
+
+    /// The oldest datagram on its way with a block that is needed if it is lost, and of which there are fewer copies.
+    fn worth_copying(&self, copies: u16) -> Option<Sent> {
         let needed = |sent: &&Sent| {
             let outbound = sent.transfer.and_then(|id| self.outbound(id.kind));
             outbound.is_some_and(|outbound| {
-                outbound.has_sent(sent)
-                    && sent.blocks().iter().any(|&block| outbound.may_probe(block))
+                let few = |block| outbound.may_probe(block) && outbound.copies(block) < copies;
+                let sends = outbound.has_sent(sent) && (copies == u16::MAX || outbound.may_send());
+                sends && sent.blocks().iter().any(|&block| few(block))
             })
         };
         self.flight.iter().find(needed).copied()
@@ -121,7 +162,7 @@ fn write_next(
     buf: &mut Vec<u8>,
 ) {
     sent.transfer = Some(outbound.id());
-    write_data(header, head(outbound), buf, |writer| {
+    write_data(header, head(outbound, sent.at), buf, |writer| {
         while let Some((index, repair)) = outbound.peek().filter(|_| !sent.is_full()) {
             let bytes = bytes_of(outbound, owner, index);
             if !writer.push(Block { index, repair, bytes }) {
@@ -145,7 +186,7 @@ fn write_copy(
     buf: &mut Vec<u8>,
 ) {
     sent.transfer = original.transfer;
-    write_data(header, head(outbound), buf, |writer| {
+    write_data(header, head(outbound, sent.at), buf, |writer| {
         for &index in original.blocks() {
             let bytes = bytes_of(outbound, owner, index);
             if outbound.may_probe(index) && writer.push(Block { index, repair: true, bytes }) {
@@ -158,11 +199,13 @@ fn write_copy(
     outbound.handle_sent(buf.len());
 }
 
-fn head(outbound: &Outbound) -> DataHead {
+fn head(outbound: &Outbound, at: Instant) -> DataHead {
     DataHead {
         transfer: outbound.id(),
         total: outbound.total(),
         allowance: outbound.allowance(),
+        ordinal: outbound.datagrams() + 1,
+        at_us: microseconds(at),
         unsent: outbound.unsent(),
     }
 }

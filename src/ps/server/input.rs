@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::credit::Heard;
 use super::{Phase, ServerCore};
 use crate::event::{Event, WorkerJoined, WorkerLeft};
 use crate::flat::{Encoded, Layout};
@@ -93,9 +94,12 @@ impl ServerCore {
         let average = rank.map(|rank| (&mut self.average, rank));
         let mut blocks = Blocks { layout: &self.layout, pull: &self.pull, average };
         let before = member.session.largest_seen();
+        let heard = Heard::of(member.session.inbound(TransferKind::Push));
         let handled =
             member.session.handle_message(now, header.number, message, datagram.len(), &mut blocks);
         self.step_blocks(now);
+        self.watch_egress(now, id);
+        self.watch_ingress(now, id, heard);
         let Some(member) = self.members.get_mut(&id) else { return handled };
         // A newer datagram from elsewhere: the worker's address has changed.
         if member.session.largest_seen() > before {
@@ -225,6 +229,7 @@ impl ServerCore {
                     && round == self.round
                 {
                     training.handle_loss(id, loss);
+                    self.grant(now);
                 }
             }
             Report::Evaluated { first, count, correct, loss_sum } => {

@@ -7,6 +7,7 @@
 //!      +------ nobody is left ---------+     every range is counted
 //! ```
 
+mod credit;
 mod evaluation;
 mod input;
 mod time;
@@ -31,6 +32,7 @@ use crate::codec::Codec;
 use crate::event::{Event, Stamped};
 use crate::flat::{Encoded, Layout};
 use crate::ids::{Round, SessionId, WorkerId};
+use crate::mlt::Governor;
 use crate::units::Instant;
 use crate::wire::{Message, Rejects};
 
@@ -80,6 +82,9 @@ pub struct ServerCore {
     cookies: Cookies,
     /// Datagrams that the driver's receive buffer holds.
     capacity: u16,
+    /// What may be on its way to the server, and from it.
+    ingress: Governor,
+    egress: Governor,
     members: BTreeMap<WorkerId, Member>,
     sessions: BTreeMap<SessionId, WorkerId>,
     next_worker: u32,
@@ -94,6 +99,8 @@ pub struct ServerCore {
     progress_at: Instant,
     noticed_at: Instant,
     transmit_from: WorkerId,
+    /// Datagrams that it was sent in one go.
+    transmit_run: u32,
     events: VecDeque<Stamped>,
     rejects: Rejects,
     totals: Totals,
@@ -127,6 +134,8 @@ impl ServerCore {
             pull,
             cookies: Cookies::new(entropy),
             capacity,
+            ingress: credit::port(),
+            egress: credit::port(),
             members: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_worker: 1,
@@ -139,6 +148,7 @@ impl ServerCore {
             progress_at: now,
             noticed_at: now,
             transmit_from: WorkerId(0),
+            transmit_run: 0,
             events: VecDeque::new(),
             rejects: Rejects::default(),
             totals: Totals::default(),

@@ -14,6 +14,8 @@ use crate::wire::{ByeCode, Header, TransferKind};
 
 /// Nobody is left without a word for longer.
 const NOTICE: Duration = Duration::from_secs(2);
+/// Datagrams to one worker in one go.
+const RUN_MAX: u32 = 16;
 /// What is called silence when it is reported.
 const SILENT: Duration = Duration::from_secs(1);
 
@@ -31,18 +33,23 @@ impl ServerCore {
         Some(to)
     }
 
-    /// Members in turn. The one served last goes on until its window or pace stops it: what goes to one address
-    /// together leaves with one call.
+    /// Members in turn. The one served last goes on for a while: what goes to one address together leaves with one call.
     fn transmit_member(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<SocketAddr> {
-        let from = self.transmit_from;
+        let room = self.has_room(now);
+        let mut from = self.transmit_from;
+        if self.transmit_run >= RUN_MAX {
+            from = WorkerId(from.0.wrapping_add(1));
+        }
         let blocks = Blocks { layout: &self.layout, pull: &self.pull, average: None };
         let mut serve = |member: &mut Member| {
-            member.session.poll_transmit(now, &blocks, buf).then_some((member.id, member.address))
+            let sent = member.session.poll_transmit(now, &blocks, room, buf);
+            sent.then_some((member.id, member.address))
         };
         let served = self.members.range_mut(from..).find_map(|(_, member)| serve(member));
         let served =
             served.or_else(|| self.members.range_mut(..from).find_map(|(_, member)| serve(member)));
         let (id, address) = served?;
+        self.transmit_run = if id == self.transmit_from { self.transmit_run + 1 } else { 1 };
         self.transmit_from = id;
         Some(address)
     }
@@ -70,6 +77,8 @@ impl ServerCore {
         for id in ids {
             let Some(member) = self.members.get_mut(&id) else { continue };
             member.session.handle_timeout(now);
+            self.watch_egress(now, id);
+            let Some(member) = self.members.get(&id) else { continue };
             let silent = now - member.session.last_heard();
             let overdue = now - member.task_at > self.config.compute_timeout
                 && is_computing(member, self.round);
@@ -84,6 +93,7 @@ impl ServerCore {
             self.settle(now, id);
         }
         self.advance(now);
+        self.grant(now);
         if now >= self.noticed_at.max(self.progress_at) + NOTICE {
             self.noticed_at = now;
             self.notice(now);
@@ -113,7 +123,7 @@ impl ServerCore {
                 waiting(preparing, Round(self.trained), why)
             }
             Phase::Training(training) => {
-                let workers = training.waits_for();
+                let workers: Vec<_> = training.open().collect();
                 let why = self.why_waiting(now, workers.first().copied());
                 waiting(workers, training.number(), why)
             }

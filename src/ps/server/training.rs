@@ -35,6 +35,8 @@ struct Part {
     worker: WorkerId,
     slice: Slice,
     loss: Option<f64>,
+    /// Whether its push, or the report before it, has begun to arrive.
+    begun: bool,
     /// From the first datagram of its push to the close.
     took: Option<Duration>,
     used: u32,
@@ -58,6 +60,14 @@ impl Training {
         if let Some(part) = self.parts.iter_mut().find(|part| part.worker == id) {
             part.loss = Some(loss);
         }
+        self.begin(id);
+    }
+
+    /// Takes in that a worker has computed.
+    pub(super) fn begin(&mut self, id: WorkerId) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.worker == id) {
+            part.begun = true;
+        }
     }
 
     pub(super) const fn number(&self) -> Round {
@@ -65,8 +75,14 @@ impl Training {
     }
 
     /// Workers whose push is open.
-    pub(super) fn waits_for(&self) -> Vec<WorkerId> {
-        self.parts.iter().filter(|part| part.open).map(|part| part.worker).collect()
+    pub(super) fn open(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        self.parts.iter().filter(|part| part.open).map(|part| part.worker)
+    }
+
+    /// Of those, the ones that have computed.
+    pub(super) fn begun(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        let begun = |part: &&Part| part.open && part.begun;
+        self.parts.iter().filter(begun).map(|part| part.worker)
     }
 
     /// Whether a push is open, or something of one was used.
@@ -122,21 +138,18 @@ impl ServerCore {
         for (rank, (&worker, &slice)) in (0..).zip(workers.iter().zip(&slices)) {
             let task = Task::Train { slot: slice.slot, first: slice.first, count: slice.count };
             let (allowance, urgent) = self.start(now, worker, rank, count, task);
+            let window = self.unscheduled(rank, count);
             if let Some(member) = self.members.get_mut(&worker) {
                 member.session.set_credit(credit);
                 let blocks = self.layout.blocks();
-                member.session.expect(Inbound::new(
-                    push,
-                    blocks,
-                    allowance,
-                    Some(urgent),
-                    deadlines,
-                ));
+                let inbound = Inbound::new(push, blocks, allowance, Some(urgent), deadlines);
+                member.session.expect(inbound.limited(window));
             }
             parts.push(Part {
                 worker,
                 slice,
                 loss: None,
+                begun: false,
                 took: None,
                 used: 0,
                 gone: false,
@@ -195,6 +208,7 @@ impl ServerCore {
         self.progress_at = now;
         self.tell(now, Event::PushClosed(event));
         self.step_blocks(now);
+        self.grant(now);
     }
 
     /// Takes the optimizer's step in each block whose average is known, and lets it go to the workers at once if pulls

@@ -110,6 +110,7 @@ impl ServerCore {
         if task != Task::Finish {
             self.send_pull(now, id, !train);
         }
+        let window = if train { self.unscheduled(rank, workers) } else { 0 };
         let Some(member) = self.members.get_mut(&id) else { return (0, Bitmap::zeros(blocks)) };
         let allowance = if train { member.ledger.open(tolerance, blocks) } else { 0 };
         let urgent =
@@ -124,6 +125,7 @@ impl ServerCore {
             workers,
             tolerance,
             allowance,
+            window,
             blocks,
             used_round: member.used_round,
             used: Sparse::of(&member.used),

@@ -211,7 +211,7 @@ impl WorkerCore {
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> bool {
         if self.worker.is_some() {
             let blocks = Blocks { state: self.state.as_mut() };
-            return self.session.poll_transmit(now, &blocks, buf);
+            return self.session.poll_transmit(now, &blocks, true, buf);
         }
         if self.ended || now < self.hello_at {
             return false;

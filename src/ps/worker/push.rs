@@ -45,6 +45,7 @@ impl WorkerCore {
         let order = send_order(round, &urgent, residual.ages());
         let transfer = TransferId { kind: TransferKind::Push, round };
         let push = Outbound::blocks(transfer, order, start.allowance, Some(urgent));
+        let push = push.limited(start.window);
         self.report(round, Report::Trained { loss });
         self.session.send(push);
     }

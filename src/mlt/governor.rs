@@ -1,0 +1,228 @@
+//! How many datagrams may be under way: the window of one sender, or of all that share a port.
+//!
+//! The window grows until a queue stands and shrinks while one does (one-way delay above its minimum, as Swift, SIGCOMM
+//! '20, and LEDBAT, RFC 6817, have it). Loss alone slows nobody: a network that loses packets for other reasons than
+//! congestion is what this transport is for. Only loss far above what the path usually loses counts.
+
+use std::time::Duration;
+
+use crate::units::Instant;
+
+/// Datagrams under way before anything is known of the path: two thirds of the 64 kB that the shallowest of switch
+/// ports hold.
+const WINDOW_INITIAL: f64 = 32.0;
+/// A queue that takes longer than this stands, on a fast path...
+const QUEUE_MIN: Duration = Duration::from_micros(250);
+/// ...on a slow one, longer than so many datagrams take: hosts answer by eights, and a link must not run dry meanwhile.
+const QUEUE_DATAGRAMS: f64 = 16.0;
+/// The most that is taken from the window at once.
+const DECREASE: f64 = 0.7;
+/// Share of the excess of a standing queue that is taken from the window.
+const DRAIN: f64 = 0.5;
+/// After so many epochs without any queue to speak of, the window is far too small...
+const CALM_EPOCHS: u32 = 4;
+/// ...and grows so fast.
+const CALM_INCREASE: f64 = 1.25;
+/// An epoch is a round trip, but not fewer deliveries...
+const EPOCH_DELIVERIES: u32 = 8;
+/// ...and not shorter than this: hosts sleep.
+const EPOCH_MIN: Duration = Duration::from_millis(1);
+/// Loss so far above the least of the last epochs slows the sender,
+const LOSS_EXCESS: f64 = 0.1;
+/// and so many standard deviations, or chance would slow it where much is lost.
+const LOSS_DEVIATIONS: f64 = 2.0;
+/// The path's usual loss is the least of so many epochs: if slowing down does not help, it was not congestion.
+const LOSS_EPOCHS: usize = 3;
+/// Epochs with fewer datagrams say nothing about loss.
+const LOSS_DATAGRAMS: u32 = 16;
+/// Weight of a new epoch in the average loss.
+const LOSS_WEIGHT: f64 = 0.25;
+
+/// What was seen in an epoch so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Epoch {
+    began: Instant,
+    delivered: u32,
+    lost: u32,
+    /// The shortest queueing time.
+    queue: Option<Duration>,
+    /// Whether more would have been sent if the window had been larger.
+    limited: bool,
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Governor {
+    window: f64,
+    floor: f64,
+    starting: bool,
+    calm: u32,
+    epoch: Epoch,
+    losses: [f64; LOSS_EPOCHS],
+    epochs: usize,
+    loss: f64,
+}
+
+impl Governor {
+    /// A governor that never goes below `floor` datagrams: a queue that others keep must not starve us.
+    #[must_use]
+    pub fn new(floor: u32) -> Self {
+        Self {
+            window: WINDOW_INITIAL,
+            floor: floor.into(),
+            starting: true,
+            calm: 0,
+            epoch: Epoch::default(),
+            losses: [0.0; LOSS_EPOCHS],
+            epochs: 0,
+            loss: 0.0,
+        }
+    }
+
+    /// Datagrams that may be under way.
+    #[must_use]
+    pub const fn window(&self) -> f64 {
+        self.window
+    }
+
+    /// Fraction of datagrams that were lost of late.
+    #[must_use]
+    pub const fn loss(&self) -> f64 {
+        self.loss
+    }
+
+    /// Takes in that the window keeps something from being sent.
+    pub const fn handle_limited(&mut self) {
+        self.epoch.limited = true;
+    }
+
+    /// Takes in that a datagram arrived or was lost, or how long one queued at least; `rtt` is the smoothed round trip
+    /// and `most` the largest window that anybody has room for.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        (delivered, lost): (u32, u32),
+        queue: Option<Duration>,
+        rtt: Duration,
+        most: f64,
+    ) {
+        let epoch = &mut self.epoch;
+        epoch.delivered += delivered;
+        epoch.lost += lost;
+        epoch.queue = epoch.queue.into_iter().chain(queue).min();
+        if now - epoch.began < rtt.max(EPOCH_MIN) || epoch.delivered < EPOCH_DELIVERIES {
+            return;
+        }
+        let ended = std::mem::replace(epoch, Epoch { began: now, ..Epoch::default() });
+        self.end_epoch(ended, now - ended.began);
+        self.window = self.window.min(most).max(self.floor);
+    }
+
+    fn end_epoch(&mut self, epoch: Epoch, took: Duration) {
+        let congested = self.is_congested(epoch);
+        let gap = took.as_secs_f64() / f64::from(epoch.delivered);
+        let target = QUEUE_MIN.as_secs_f64().max(gap * QUEUE_DATAGRAMS);
+        let queue = epoch.queue.unwrap_or_default().as_secs_f64();
+        if congested || queue > target {
+            let drained = 1.0 - DRAIN * (queue - target) / queue.max(target);
+            self.window *= if congested { DECREASE } else { drained.max(DECREASE) };
+            (self.starting, self.calm) = (false, 0);
+            return;
+        }
+        self.calm = if queue < target / 2.0 { self.calm + 1 } else { 0 };
+        if !epoch.limited {
+            return;
+        }
+        if self.starting {
+            self.window *= 2.0;
+        } else if self.calm >= CALM_EPOCHS {
+            self.window *= CALM_INCREASE;
+            self.calm = 0;
+        } else {
+            self.window += 1.0;
+        }
+    }
+
+    /// Whether so much more is lost than usual that the senders must be the cause.
+    fn is_congested(&mut self, epoch: Epoch) -> bool {
+        let datagrams = epoch.delivered + epoch.lost;
+        if datagrams < LOSS_DATAGRAMS {
+            return false;
+        }
+        let loss = f64::from(epoch.lost) / f64::from(datagrams);
+        self.loss += (loss - self.loss) * LOSS_WEIGHT;
+        let usual = self.losses.iter().copied().fold(f64::INFINITY, f64::min);
+        self.losses[self.epochs % LOSS_EPOCHS] = loss;
+        self.epochs += 1;
+        let chance = (loss * (1.0 - loss) / f64::from(datagrams)).sqrt();
+        loss > usual + LOSS_EXCESS + LOSS_DEVIATIONS * chance
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(5);
+
+    /// A link of 10 datagrams a millisecond: so many epochs of `loss`, with a full window.
+    fn drive(governor: &mut Governor, now: &mut Instant, epochs: u32, loss: f64) -> f64 {
+        for _ in 0..epochs {
+            // What the path itself holds is 50.
+            let standing = (governor.window() * (1.0 - loss) - 50.0).max(0.0);
+            let took = RTT + Duration::from_secs_f64(standing / 10_000.0);
+            *now += took;
+            let passed = took.as_secs_f64() * 10_000.0;
+            let delivered = passed.min(governor.window() * (1.0 - loss)) as u32;
+            let lost = (f64::from(delivered) * loss / (1.0 - loss)) as u32;
+            governor.handle_limited();
+            let queue = Some(took - RTT);
+            governor.handle(*now, (delivered, lost), queue, RTT, 1000.0);
+        }
+        governor.window()
+    }
+
+    #[test]
+    fn fills_the_path_and_keeps_a_short_queue() {
+        let (mut governor, mut now) = (Governor::new(16), Instant::ZERO);
+        let window = drive(&mut governor, &mut now, 50, 0.0);
+        assert!((50.0..72.0).contains(&window), "{window}");
+    }
+
+    #[test]
+    fn loss_that_slowing_down_does_not_change_slows_nobody() {
+        for loss in [0.02, 0.3, 0.9] {
+            let (mut governor, mut now) = (Governor::new(16), Instant::ZERO);
+            drive(&mut governor, &mut now, 20, 0.0);
+            let window = drive(&mut governor, &mut now, 60, loss) * (1.0 - loss);
+            assert!(window > 45.0, "{window} at {loss}");
+            assert!((governor.loss() - loss).abs() < 0.05);
+        }
+    }
+
+    #[test]
+    fn a_sudden_loss_slows_once_and_a_foreign_queue_never_below_the_floor() {
+        let (mut governor, mut now) = (Governor::new(16), Instant::ZERO);
+        let before = drive(&mut governor, &mut now, 20, 0.0);
+        now += RTT;
+        governor.handle(now, (20, 20), Some(Duration::ZERO), RTT, 1000.0);
+        assert!(governor.window() < before * 0.8);
+        for _ in 0..100 {
+            now += RTT;
+            governor.handle(now, (20, 0), Some(RTT * 8), RTT, 1000.0);
+        }
+        assert!((governor.window() - 16.0).abs() < 1e-9);
+        governor.handle(now + RTT, (20, 0), Some(RTT * 8), RTT, 4.0);
+        assert!((governor.window() - 16.0).abs() < 1e-9, "the floor holds");
+    }
+
+    #[test]
+    fn who_sends_little_learns_nothing() {
+        let (mut governor, mut now) = (Governor::new(16), Instant::ZERO);
+        for _ in 0..100 {
+            now += RTT;
+            governor.handle(now, (10, 0), Some(Duration::ZERO), RTT, 1000.0);
+        }
+        assert!((governor.window() - 32.0).abs() < 1e-9);
+    }
+}

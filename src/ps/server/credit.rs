@@ -1,0 +1,142 @@
+//! The server's port: what all workers together may have on their way to it, and it to them (DESIGN section 6).
+//!
+//! Pushes are driven by the receiver: each worker may send an unscheduled window at the start of its push, and from then
+//! on what it is granted, so that any number of workers overruns no shallow queue. Pulls share a window of the same kind.
+
+use super::{Phase, ServerCore};
+use crate::ids::WorkerId;
+use crate::mlt::{Governor, Inbound};
+use crate::units::Instant;
+use crate::wire::TransferKind;
+
+/// Datagrams that all workers together may always have on their way: a queue that others keep must not starve them.
+pub(super) const PORT_MIN: u32 = 16;
+/// The largest unscheduled window of one worker, in datagrams.
+const UNSCHEDULED_MAX: u32 = 64;
+/// Datagrams that are granted at once: each grant costs a datagram too.
+const QUANTUM: u32 = 4;
+
+/// What a push had received, before a datagram of its worker was taken in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heard {
+    datagrams: u32,
+    ordinal: u32,
+}
+
+impl Heard {
+    pub(super) fn of(push: Option<&Inbound>) -> Self {
+        push.map_or(Self::default(), |push| Self {
+            datagrams: push.datagrams(),
+            ordinal: push.ordinal(),
+        })
+    }
+}
+
+impl ServerCore {
+    /// Datagrams that the worker with this rank may push before it is granted more. Where there is not one for each,
+    /// the first begin, and the others wait for their grant.
+    pub(super) fn unscheduled(&self, rank: u16, workers: u16) -> u32 {
+        let window = self.ingress.window() as u32;
+        let (each, left) = (window / u32::from(workers), window % u32::from(workers));
+        (each + u32::from(u32::from(rank) < left)).min(UNSCHEDULED_MAX)
+    }
+
+    /// Takes in what a datagram of a worker's push says about the way to the server.
+    pub(super) fn watch_ingress(&mut self, now: Instant, id: WorkerId, before: Heard) {
+        let Some(member) = self.members.get(&id) else { return };
+        let after = Heard::of(member.session.inbound(TransferKind::Push));
+        let arrived = after.datagrams.saturating_sub(before.datagrams);
+        if arrived == 0 {
+            return;
+        }
+        if let Phase::Training(training) = &mut self.phase {
+            training.begin(id);
+        }
+        let lost = after.ordinal.saturating_sub(before.ordinal).saturating_sub(arrived);
+        let (queue, rtt) = (member.session.queued(), member.session.round_trip());
+        self.ingress.handle(now, (arrived, lost), queue, rtt, self.capacity.into());
+        self.grant(now);
+    }
+
+    /// Takes in what a worker says about the way to it.
+    pub(super) fn watch_egress(&mut self, now: Instant, id: WorkerId) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let feedback = member.session.take_feedback();
+        let rtt = member.session.round_trip();
+        if feedback != Default::default() {
+            let fates = (feedback.delivered, feedback.lost);
+            let most = f64::from(self.capacity) * self.members.len() as f64;
+            self.egress.handle(now, fates, feedback.queue, rtt, most);
+        }
+    }
+
+    /// Whether all workers together may have another datagram on their way to them.
+    pub(super) fn has_room(&mut self, now: Instant) -> bool {
+        let sessions = self.members.values().map(|member| &member.session);
+        let in_flight: u32 = sessions.map(|session| session.in_flight(now)).sum();
+        let room = f64::from(in_flight) < self.egress.window();
+        if !room {
+            self.egress.handle_limited();
+        }
+        room
+    }
+
+    /// Deals out what may be on its way: to whoever needs most first, so that all pushes end together.
+    pub(super) fn grant(&mut self, now: Instant) {
+        let Phase::Training(training) = &self.phase else { return };
+        let window = self.ingress.window() as u32;
+        let share = window / training.begun().count().max(1) as u32;
+        let mut outstanding: u32 = training.open().map(|id| self.outstanding(now, id)).sum();
+        loop {
+            let Phase::Training(training) = &self.phase else { return };
+            let wants = |id: WorkerId| {
+                let push = self.push(id)?;
+                Some((push.need().saturating_sub(push.outstanding()), id))
+            };
+            let Some((wants, id)) = training.begun().filter_map(wants).max().filter(|w| w.0 > 0)
+            else {
+                break;
+            };
+            let room = window.saturating_sub(outstanding);
+            let more = wants.min(QUANTUM);
+            if room < more && outstanding > 0 {
+                self.ingress.handle_limited();
+                break;
+            }
+            outstanding += more;
+            let Some(member) = self.members.get_mut(&id) else { break };
+            if let Some(push) = member.session.inbound_mut(TransferKind::Push) {
+                push.allow(more);
+            }
+        }
+        self.tell_grants(now, share);
+    }
+
+    /// Sends the grants of those who would otherwise soon run dry.
+    fn tell_grants(&mut self, now: Instant, share: u32) {
+        let Phase::Training(training) = &self.phase else { return };
+        for id in training.begun() {
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            let Some(push) = member.session.inbound(TransferKind::Push) else { continue };
+            if push.has_news() && push.promised() <= share / 2 {
+                member.session.prompt(now, TransferKind::Push);
+            }
+        }
+    }
+
+    /// What a worker was granted and will probably still use.
+    fn outstanding(&self, now: Instant, id: WorkerId) -> u32 {
+        let heard = self.members.get(&id).is_some_and(|member| member.session.is_heard(now));
+        let push = self.push(id).filter(|_| heard);
+        push.map_or(0, |push| push.outstanding().min(push.need()))
+    }
+
+    fn push(&self, id: WorkerId) -> Option<&Inbound> {
+        self.members.get(&id)?.session.inbound(TransferKind::Push)
+    }
+}
+
+/// A port's governor.
+pub(super) fn port() -> Governor {
+    Governor::new(PORT_MIN)
+}
