@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::ids::Round;
 use crate::units::{Instant, Probability, format_duration, parse_duration};
 
 /// Gilbert and Elliott's two states: a good one, and a bad one that loses. Each datagram first moves the state.
@@ -104,6 +105,30 @@ impl fmt::Display for Partition {
     }
 }
 
+/// A microburst: loss that holds for one training round, from its start at the server to its step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Storm {
+    /// Which round.
+    pub round: Round,
+    /// Its loss; independent, as `loss` is.
+    pub loss: Probability,
+}
+
+impl Storm {
+    /// `ROUND/LOSS`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (round, loss) = text.split_once('/')?;
+        let round = Round(round.parse().ok().filter(|round| *round > 0)?);
+        Some(Self { round, loss: probability(loss)? })
+    }
+}
+
+impl fmt::Display for Storm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.round, percent(self.loss))
+    }
+}
+
 /// Longer delays are refused: what is under way is held in memory.
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
@@ -174,6 +199,8 @@ mod tests {
         }
         assert_eq!(Reorder::parse("1%/1000us").unwrap().to_string(), "1%");
         assert_eq!(Reorder::parse("1%/5ms").unwrap().to_string(), "1%/5ms");
+        assert_eq!(Storm::parse("11/0.8").unwrap().to_string(), "11/80%");
+        assert!(["11", "0/80%", "x/80%", "11/8"].iter().all(|text| Storm::parse(text).is_none()));
         assert!(Reorder::parse("1%/0s").is_none() && Reorder::parse("1%/").is_none());
         let partition = Partition::parse("0.5s..4s").unwrap();
         assert_eq!(partition.to_string(), "500ms..4s");

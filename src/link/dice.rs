@@ -15,6 +15,8 @@ pub struct Fate {
     pub lost_random: bool,
     /// Lost to `burst`.
     pub lost_burst: bool,
+    /// Lost to `storm`, if it is raging.
+    pub lost_storm: bool,
     /// Damaged, and how: the seed of [`damage`].
     pub damage: Option<u64>,
     /// How much later than the delay it comes.
@@ -35,6 +37,7 @@ pub struct Wait {
 pub struct Dice {
     loss: Coin,
     burst: Option<Bursts>,
+    storm: Coin,
     corrupt: Coin,
     damage: Rng,
     dup: Coin,
@@ -49,6 +52,7 @@ impl Dice {
         Self {
             loss: Coin::new(rng("loss"), spec.loss),
             burst: spec.burst.map(|burst| Bursts::new(rng("burst"), burst)),
+            storm: Coin::new(rng("storm"), spec.storm.map(|storm| storm.loss).unwrap_or_default()),
             corrupt: Coin::new(rng("corrupt"), spec.corrupt),
             damage: rng("damage"),
             dup: Coin::new(rng("dup"), spec.dup),
@@ -61,6 +65,7 @@ impl Dice {
         Fate {
             lost_random: self.loss.toss(),
             lost_burst: self.burst.as_mut().is_some_and(Bursts::toss),
+            lost_storm: self.storm.toss(),
             damage: self.corrupt.toss().then(|| self.damage.next_u64()),
             wait: self.waits.draw(),
             copy: self.dup.toss().then(|| self.copy_waits.draw()),

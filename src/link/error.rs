@@ -29,8 +29,10 @@ pub enum NetError {
         /// What may be written.
         expected: &'static str,
     },
-    /// A clause for something that is no worker.
-    #[error("`{0}:` is not a worker; workers are counted from 1, as in `2:loss=90%`")]
+    /// A clause for something that is neither a worker nor the server.
+    #[error(
+        "`{0}:` is neither `server` nor a worker; workers are counted from 1, as in `2:loss=90%`"
+    )]
     Worker(String),
     /// A queue at a link that never makes anything wait.
     #[error("`queue` without `rate` has no effect: give both or neither")]

@@ -18,11 +18,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::bottleneck::Bottleneck;
-pub use self::condition::{Burst, Partition, Reorder};
+pub use self::condition::{Burst, Partition, Reorder, Storm};
 use self::dice::{Dice, Fate, Wait, damage};
 pub use self::error::NetError;
 pub use self::plan::NetPlan;
 pub use self::spec::NetSpec;
+use crate::ids::Round;
 use crate::units::Instant;
 
 /// What Ethernet, IPv4 and UDP add to a datagram: it takes this much more of a link's rate.
@@ -41,6 +42,9 @@ pub struct Link {
     bottleneck: Option<Bottleneck>,
     delay: Duration,
     partition: Option<Partition>,
+    storm: Option<Storm>,
+    /// Whether the storm is raging.
+    stormy: bool,
     now: Instant,
     /// Arrival of the last datagram that was not held back: the next must not be earlier.
     last_arrival: Instant,
@@ -63,6 +67,8 @@ pub struct LinkStats {
     pub lost_random: u64,
     /// Lost to `burst` (and not to `loss` as well).
     pub lost_burst: u64,
+    /// Lost to `storm` (and not to `loss` or `burst` as well).
+    pub lost_storm: u64,
     /// Lost to `partition`.
     pub lost_partition: u64,
     /// Lost because the queue was full.
@@ -79,7 +85,7 @@ impl LinkStats {
     /// Lost for any cause. `sent + duplicated = delivered + lost + in flight`, always.
     #[must_use]
     pub const fn lost(&self) -> u64 {
-        self.lost_random + self.lost_burst + self.lost_partition + self.lost_queue
+        self.lost_random + self.lost_burst + self.lost_storm + self.lost_partition + self.lost_queue
     }
 }
 
@@ -88,6 +94,8 @@ impl LinkStats {
 struct InFlight {
     arrival: Instant,
     number: u64,
+    /// Whose it is, on a link that several share.
+    owner: u16,
     datagram: Vec<u8>,
 }
 
@@ -102,6 +110,8 @@ impl Link {
             bottleneck: spec.rate.map(|rate| Bottleneck::new(rate, queue_bytes)),
             delay: spec.delay,
             partition: spec.partition,
+            storm: spec.storm,
+            stormy: false,
             now: Instant::ZERO,
             last_arrival: Instant::ZERO,
             in_flight: BinaryHeap::new(),
@@ -111,8 +121,18 @@ impl Link {
         }
     }
 
+    /// Says which training round goes on from now on: a storm belongs to one.
+    pub fn enter(&mut self, round: Round) {
+        self.stormy = self.storm.is_some_and(|storm| storm.round == round);
+    }
+
     /// Puts `datagram` on the link. A `now` before the last one counts as the last one.
     pub fn send(&mut self, now: Instant, datagram: &[u8]) {
+        self.send_of(now, 0, datagram);
+    }
+
+    /// As [`send`](Self::send), on a link that several share: `owner` comes out with it.
+    pub fn send_of(&mut self, now: Instant, owner: u16, datagram: &[u8]) {
         self.now = self.now.max(now);
         self.stats.sent += 1;
         let fate = self.dice.roll();
@@ -130,9 +150,9 @@ impl Link {
             copy.clone_from(&original);
             (wait, copy)
         });
-        self.launch(left, &fate.wait, original);
+        self.launch(left, &fate.wait, owner, original);
         if let Some((wait, copy)) = copy {
-            self.launch(left, &wait, copy);
+            self.launch(left, &wait, owner, copy);
         }
     }
 
@@ -144,6 +164,8 @@ impl Link {
             &mut self.stats.lost_random
         } else if fate.lost_burst {
             &mut self.stats.lost_burst
+        } else if self.stormy && fate.lost_storm {
+            &mut self.stats.lost_storm
         } else {
             let Some(bottleneck) = &mut self.bottleneck else { return Some(self.now) };
             match bottleneck.take(self.now, len as u64 + HEADER_BYTES) {
@@ -155,7 +177,7 @@ impl Link {
         None
     }
 
-    fn launch(&mut self, left: Instant, wait: &Wait, datagram: Vec<u8>) {
+    fn launch(&mut self, left: Instant, wait: &Wait, owner: u16, datagram: Vec<u8>) {
         let in_order = (left + self.delay + wait.jitter).max(self.last_arrival);
         let arrival = match wait.hold {
             Some(hold) => {
@@ -168,7 +190,7 @@ impl Link {
             }
         };
         self.launched += 1;
-        self.in_flight.push(Reverse(InFlight { arrival, number: self.launched, datagram }));
+        self.in_flight.push(Reverse(InFlight { arrival, number: self.launched, owner, datagram }));
     }
 
     /// When [`poll`](Self::poll) has the next datagram, if any is under way.
@@ -179,14 +201,19 @@ impl Link {
 
     /// Replaces the contents of `buf` by the next datagram that has arrived by `now`; `false` if there is none.
     pub fn poll(&mut self, now: Instant, buf: &mut Vec<u8>) -> bool {
+        self.poll_of(now, buf).is_some()
+    }
+
+    /// As [`poll`](Self::poll), on a link that several share: says whose datagram it is.
+    pub fn poll_of(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<u16> {
         if self.poll_timeout().is_none_or(|arrival| arrival > now) {
-            return false;
+            return None;
         }
-        let Some(Reverse(mut next)) = self.in_flight.pop() else { return false };
+        let Reverse(mut next) = self.in_flight.pop()?;
         std::mem::swap(buf, &mut next.datagram);
         self.spare.push(next.datagram);
         self.stats.delivered += 1;
-        true
+        Some(next.owner)
     }
 
     /// How many datagrams are under way, copies included.

@@ -1,4 +1,4 @@
-//! The links of a whole run: `loss=1% delay=2ms; 2:loss=90%`.
+//! The links of a whole run: `loss=1% delay=2ms; 2:loss=90%; server:rate=1gbit`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,13 +7,24 @@ use std::str::FromStr;
 use super::{NetError, NetSpec};
 
 /// The conditions of every worker's link. As text: clauses separated by `;`, those without a prefix for all workers,
-/// those that begin with a worker's number and `:` replacing what they name for that worker.
+/// those that begin with a worker's number and `:` replacing what they name for that worker. A clause that begins with
+/// `server:` describes one more link, the server's own port, which what all workers send or are sent has to pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NetPlan {
     /// What holds for all others.
     pub all: NetSpec,
     /// What holds, all in all, for single workers (counted from 1).
     pub per_worker: BTreeMap<u16, NetSpec>,
+    /// The server's port, both ways.
+    pub server: NetSpec,
+}
+
+/// Whose link a clause describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    All,
+    Worker(u16),
+    Server,
 }
 
 impl NetPlan {
@@ -26,22 +37,39 @@ impl NetPlan {
     /// Whether all links are perfect.
     #[must_use]
     pub fn is_clear(&self) -> bool {
-        self.all.is_clear() && self.per_worker.values().all(NetSpec::is_clear)
+        self.specs().all(NetSpec::is_clear)
+    }
+
+    /// What only a simulation can emulate, if there is any: each worker has its own end of the network in its hands,
+    /// and nothing else.
+    #[must_use]
+    pub fn simulated_only(&self) -> Option<&'static str> {
+        let storm = self.specs().any(|spec| spec.storm.is_some());
+        let server = self.server != NetSpec::default();
+        if server { Some("server:") } else { storm.then_some("storm") }
+    }
+
+    fn specs(&self) -> impl Iterator<Item = &NetSpec> {
+        [&self.all, &self.server].into_iter().chain(self.per_worker.values())
     }
 }
 
-/// A clause without its worker's prefix, and the worker.
-fn prefix(clause: &str) -> Result<(Option<u16>, &str), NetError> {
+/// A clause without its prefix, and what that says.
+fn prefix(clause: &str) -> Result<(Whose, &str), NetError> {
     let first = clause.split(['=', ' ', ',']).next().unwrap_or_default();
     match first.split_once(':') {
-        None => Ok((None, clause)),
+        None => Ok((Whose::All, clause)),
+        Some((SERVER, _)) => Ok((Whose::Server, &clause[SERVER.len() + 1..])),
         Some((worker, _)) => {
             let number = worker.trim().parse().ok().filter(|number| *number > 0);
             let number = number.ok_or_else(|| NetError::Worker(worker.to_owned()))?;
-            Ok((Some(number), &clause[worker.len() + 1..]))
+            Ok((Whose::Worker(number), &clause[worker.len() + 1..]))
         }
     }
 }
+
+/// What clauses of the server's port begin with.
+const SERVER: &str = "server";
 
 impl FromStr for NetPlan {
     type Err = NetError;
@@ -49,16 +77,22 @@ impl FromStr for NetPlan {
     fn from_str(text: &str) -> Result<Self, NetError> {
         let clauses = text.split(';').map(|clause| prefix(clause.trim()));
         let clauses = clauses.collect::<Result<Vec<_>, _>>()?;
-        let clauses_of = |worker| {
-            let own = clauses.iter().filter(move |clause| clause.0 == worker);
+        let clauses_of = |whose| {
+            let own = clauses.iter().filter(move |clause| clause.0 == whose);
             own.map(|clause| clause.1).collect::<Vec<_>>().join(" ")
         };
         let mut all = NetSpec::default();
-        all.apply(&clauses_of(None))?;
+        all.apply(&clauses_of(Whose::All))?;
+        let mut server = NetSpec::default();
+        server.apply(&clauses_of(Whose::Server))?;
+        if server.queue.is_some() && server.rate.is_none() {
+            return Err(NetError::QueueWithoutRate);
+        }
         let mut per_worker: BTreeMap<u16, NetSpec> = BTreeMap::new();
-        for worker in clauses.iter().filter_map(|clause| clause.0) {
+        for &(whose, _) in &clauses {
+            let Whose::Worker(worker) = whose else { continue };
             let mut spec = all.clone();
-            let named = spec.apply(&clauses_of(Some(worker)))?;
+            let named = spec.apply(&clauses_of(whose))?;
             if named.contains(&"queue") && spec.queue.is_some() && spec.rate.is_none() {
                 return Err(NetError::QueueWithoutRate);
             }
@@ -69,7 +103,7 @@ impl FromStr for NetPlan {
             return Err(NetError::QueueWithoutRate);
         }
         per_worker.retain(|_, spec| *spec != all);
-        Ok(Self { all, per_worker })
+        Ok(Self { all, per_worker, server })
     }
 }
 
@@ -80,6 +114,9 @@ impl fmt::Display for NetPlan {
         for (worker, spec) in &self.per_worker {
             write!(f, "{separator}{worker}:{}", spec.difference(&self.all))?;
             separator = "; ";
+        }
+        if self.server != NetSpec::default() {
+            write!(f, "{separator}{SERVER}:{}", self.server)?;
         }
         Ok(())
     }
@@ -107,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn what_only_a_simulation_has_is_known() {
+        let only = |text: &str| plan(text).unwrap().simulated_only();
+        assert_eq!(only("loss=1%; 2:delay=1ms"), None);
+        assert_eq!(only("2:storm=3/80%"), Some("storm"));
+        assert_eq!(only("server:rate=1gbit"), Some("server:"));
+    }
+
+    #[test]
     fn canonical_text_reads_back() {
         for text in [
             "",
@@ -119,6 +164,8 @@ mod tests {
             "queue=10k; 2:rate=1gbit",
             "burst=1%/2%; 65535:burst=off seed=3",
             "rate=1mbit; 2:rate=off; 1:queue=1MiB",
+            "server:rate=1gbit queue=64KiB",
+            "server:delay=1ms; 2:loss=1%; loss=5% storm=11/80%",
         ] {
             let read = plan(text).unwrap();
             assert_eq!(plan(&read.to_string()), Ok(read.clone()), "{text} became {read}");
@@ -141,6 +188,9 @@ mod tests {
             "2:queue=1k",
             "queue=1k; 2:rate=1mbit queue=2k",
             "rate=1mbit;2:rate=off queue=1k",
+            "rate=1mbit; server:queue=1k",
+            "servers:rate=1mbit",
+            "server:rate=1mbit; server:rate=2mbit",
         ];
         let refusal = |text: &str| {
             plan(text).map_or_else(

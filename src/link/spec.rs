@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::NetError;
-use super::condition::{Burst, Partition, Reorder, delay, percent, probability};
+use super::condition::{Burst, Partition, Reorder, Storm, delay, percent, probability};
 use crate::units::{ByteSize, Probability, Rate, format_duration, scaled};
 
 /// The conditions of one link, the same in both directions; by default it is perfect.
@@ -31,6 +31,8 @@ pub struct NetSpec {
     pub corrupt: Probability,
     /// `partition=2s..4s`: nothing that is sent gets through.
     pub partition: Option<Partition>,
+    /// `storm=11/80%`: one round in which so much more is lost. In simulations only: others do not know the round.
+    pub storm: Option<Storm>,
     /// `seed=7`: where the chance comes from; the run's seed if not given.
     pub seed: Option<u64>,
 }
@@ -43,7 +45,7 @@ const SIZES: [(u64, &str); 3] = [(1 << 20, "MiB"), (1 << 10, "KiB"), (1_000, "k"
 
 impl NetSpec {
     /// Every key there is, in the order in which they are printed.
-    pub const KEYS: [&'static str; 11] = [
+    pub const KEYS: [&'static str; 12] = [
         "loss",
         "burst",
         "rate",
@@ -54,6 +56,7 @@ impl NetSpec {
         "dup",
         "corrupt",
         "partition",
+        "storm",
         "seed",
     ];
 
@@ -97,6 +100,7 @@ impl NetSpec {
             "dup" => self.dup = probability(value)?,
             "corrupt" => self.corrupt = probability(value)?,
             "partition" => self.partition = optional(value, Partition::parse)?,
+            "storm" => self.storm = optional(value, Storm::parse)?,
             "seed" => self.seed = optional(value, |text| text.parse().ok())?,
             _ => unreachable!("`{key}` is not in KEYS"),
         }
@@ -116,6 +120,7 @@ impl NetSpec {
             "dup" => Some(percent(self.dup)),
             "corrupt" => Some(percent(self.corrupt)),
             "partition" => self.partition.map(|partition| partition.to_string()),
+            "storm" => self.storm.map(|storm| storm.to_string()),
             "seed" => self.seed.map(|seed| seed.to_string()),
             _ => unreachable!("`{key}` is not in KEYS"),
         };
@@ -147,6 +152,7 @@ fn expected(key: &str) -> &'static str {
             "a probability, and after a `/` for how long, such as `1%` or `1%/5ms`, or `off`"
         }
         "partition" => "START..END with START before END, such as `2s..4s`, or `off`",
+        "storm" => "ROUND/LOSS with a round from 1 on, such as `11/80%`, or `off`",
         _ => "a whole number of at most 64 bits, such as `7`, or `off`",
     }
 }
@@ -172,20 +178,20 @@ mod tests {
     use super::*;
 
     const FULL: &str = "loss=5% burst=0.01/0.3 rate=100mbit delay=2ms jitter=0.5ms queue=64KiB reorder=1% dup=0.5% \
-                        corrupt=0.1% partition=2s..4s seed=7";
+                        corrupt=0.1% partition=2s..4s storm=11/80% seed=7";
 
     #[test]
     fn everything_reads_and_prints_canonically() {
         let spec: NetSpec = FULL.parse().unwrap();
         insta::assert_snapshot!(spec.to_string().replace(" queue", "\nqueue"), @r"
         loss=5% burst=1%/30% rate=100mbit delay=2ms jitter=500us
-        queue=64KiB reorder=1% dup=0.5% corrupt=0.1% partition=2s..4s seed=7
+        queue=64KiB reorder=1% dup=0.5% corrupt=0.1% partition=2s..4s storm=11/80% seed=7
         ");
         assert_eq!(spec.to_string().parse(), Ok(spec.clone()));
         assert_eq!(FULL.replace(' ', ", ").parse(), Ok(spec.clone()));
         assert!(!spec.is_clear());
         let off = "loss=0 burst=off rate=off delay=0s jitter=0ns queue=off reorder=off dup=0% corrupt=0 \
-                   partition=off seed=3";
+                   partition=off storm=off seed=3";
         let off: NetSpec = off.parse().unwrap();
         assert!(off.is_clear() && "".parse::<NetSpec>().unwrap().is_clear());
         assert_eq!(off.to_string(), "seed=3");
@@ -216,6 +222,7 @@ mod tests {
             "dup=x",
             "corrupt=-1%",
             "partition=4s..2s",
+            "storm=0/80%",
             "seed=-1",
             "LOSS=1%",
         ];

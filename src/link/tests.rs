@@ -211,6 +211,34 @@ fn a_partition_is_silent_and_ends() {
 }
 
 #[test]
+fn a_storm_rages_in_its_round_only_and_leaves_the_rest_alone() {
+    let deliver = |conditions: &str, round: u32| {
+        let mut link = link(conditions, 3);
+        link.enter(Round(round));
+        let out = drive(&mut link, &mut stream(1, "load", 0), 2000);
+        (out, link.stats())
+    };
+    let calm = deliver("loss=5%", 7);
+    assert_eq!(deliver("loss=5% storm=7/80%", 6), calm);
+    let (rest, stats) = deliver("loss=5% storm=7/80%", 7);
+    assert!((1460..1580).contains(&stats.lost_storm), "{stats:?}");
+    assert_eq!(stats.lost_random, calm.1.lost_random);
+    assert!(rest.iter().all(|arrived| calm.0.contains(arrived)));
+}
+
+#[test]
+fn owners_come_out_with_what_they_sent() {
+    let mut link = link("rate=10mbit delay=1ms dup=20% reorder=10% jitter=2ms", 3);
+    let mut buf = vec![];
+    for number in 0..1000u16 {
+        link.send_of(at(u64::from(number) * 1_000_000), number, &number.to_le_bytes());
+        while let Some(owner) = link.poll_of(at(u64::from(number) * 1_000_000), &mut buf) {
+            assert_eq!(buf, owner.to_le_bytes());
+        }
+    }
+}
+
+#[test]
 fn buffers_are_used_again() {
     let mut link = link("dup=10% loss=10% jitter=1ms reorder=5%", 1);
     let mut rng = stream(1, "load", 0);

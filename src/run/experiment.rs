@@ -1,7 +1,7 @@
 //! `mlt-lite experiment`: a matrix of runs, each in a child process of this program.
 
 use crate::cli::{self, Exit, Failure};
-use crate::experiment::{Child, Experiment, Hands, lock};
+use crate::experiment::{Child, Experiment, Hands, Mode, lock};
 use crate::net::{Clock, Stop};
 use crate::plan::Entry;
 
@@ -17,7 +17,11 @@ pub fn experiment(typed: &cli::Experiment, console: &mut Console<'_>) -> Result<
     // Better now than in the middle of the night.
     console.goes_on("checking the plans of all cells");
     for cell in &experiment.cells {
-        Job::new(cell.plan.clone())?.check_data()?;
+        let job = Job::new(cell.plan.clone())?;
+        job.check_data()?;
+        if cell.mode == Mode::Real {
+            job.check_real()?;
+        }
     }
     // The cells speak for themselves.
     console.goes_on("");

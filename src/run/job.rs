@@ -89,6 +89,17 @@ impl Job {
         }
     }
 
+    /// Makes sure that workers over real sockets can emulate the conditions that are asked for.
+    ///
+    /// # Errors
+    /// If only a simulation can.
+    pub fn check_real(&self) -> Result<(), Failure> {
+        let Some(what) = self.net.simulated_only() else { return Ok(()) };
+        let net = &self.plan().net;
+        let why = format!("--net {net:?}: only a simulation can emulate `{what}` (mlt-lite sim)");
+        Err(Failure::new(Exit::Usage, why))
+    }
+
     /// The plan.
     #[must_use]
     pub const fn plan(&self) -> &Plan {

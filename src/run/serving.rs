@@ -54,6 +54,7 @@ pub(super) fn serve(
     start: impl FnOnce(&Path, &mut Console<'_>) -> Result<Workers, Failure>,
 ) -> Result<Exit, Failure> {
     let Start { command, listening, runs, json } = how;
+    job.check_real()?;
     let mut stop = Stop::listen()?;
     let clock = Clock::start();
     let report = job.report(runs, command, wall_clock(), console)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{CAPACITY, ComputeTime};
+use crate::ids::Round;
 use crate::link::Link;
 use crate::ps::worker::{Answer, Work, WorkerCore, WorkerEvent};
 use crate::rng::{self, Rng};
@@ -70,7 +71,12 @@ impl Host {
         self.schedule();
     }
 
-    /// The next datagram that has reached the server.
+    pub(super) fn enter(&mut self, round: Round) {
+        self.up.enter(round);
+        self.down.enter(round);
+    }
+
+    /// The next datagram that has left the worker's own link.
     pub(super) fn poll_up(&mut self, now: Instant, buf: &mut Vec<u8>) -> bool {
         let arrived = self.up.poll(now, buf);
         self.schedule();
@@ -116,6 +122,11 @@ impl Host {
         }
         let part = 2.0 * rng::unit(&mut self.rng);
         (self.compute.mean + self.compute.spread.mul_f64(part)).saturating_sub(self.compute.spread)
+    }
+
+    /// Up and down.
+    pub(super) const fn links(&self) -> [&Link; 2] {
+        [&self.up, &self.down]
     }
 
     fn schedule(&mut self) {

@@ -3,6 +3,7 @@
 
 mod compute;
 mod host;
+mod port;
 #[cfg(test)]
 mod tests;
 
@@ -11,9 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::compute::ComputeTime;
 use self::host::Host;
-use crate::event::Stamped;
+use self::port::Port;
+use crate::event::{Event, Stamped};
+use crate::ids::Round;
 use crate::link::{Link, NetPlan, NetSpec};
 use crate::ps::server::{Outcome, ServerCore};
 use crate::train::Processor;
@@ -24,17 +29,30 @@ pub const CAPACITY: u16 = 512;
 /// Rate and delay of a link where nothing is said about them: a local network.
 const LOCAL: &str = "delay=50us rate=10gbit";
 
+/// Datagrams of a simulation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Sent by workers and server.
+    pub datagrams: u64,
+    /// Lost on the way, for any cause.
+    pub lost: u64,
+    /// Lost because a queue was full.
+    pub dropped: u64,
+}
+
 /// A server, its workers, and the links between them.
 pub struct World {
     now: Instant,
     server: ServerCore,
+    /// What all datagrams of the server pass.
+    port: Port,
     hosts: Vec<Host>,
     buf: Vec<u8>,
     interrupted: Arc<AtomicBool>,
 }
 
 impl World {
-    /// A world at time zero. Each worker has a link of its own, in each direction.
+    /// A world at time zero. Each worker has a link of its own, in each direction, and the server has its port.
     ///
     /// # Panics
     /// If the built-in description of a local network cannot be read.
@@ -57,7 +75,8 @@ impl World {
             Host::new(number, processor, up, down, compute, seed)
         });
         let (hosts, buf) = (hosts.collect(), Vec::new());
-        Self { now: Instant::ZERO, server, hosts, buf, interrupted: Arc::default() }
+        let port = Port::new(&net.server, seed);
+        Self { now: Instant::ZERO, server, port, hosts, buf, interrupted: Arc::default() }
     }
 
     /// The same world, which stops as soon as `interrupted` is set.
@@ -85,36 +104,70 @@ impl World {
                     host.step(self.now);
                 }
                 while host.poll_up(self.now, &mut self.buf) {
-                    self.server.handle_datagram(self.now, address(host.number()), &self.buf);
-                    server_next = self.now;
+                    self.port.up.send_of(self.now, host.number(), &self.buf);
                 }
+            }
+            while let Some(number) = self.port.up.poll_of(self.now, &mut self.buf) {
+                self.server.handle_datagram(self.now, address(number), &self.buf);
+                server_next = self.now;
             }
             if server_next <= self.now {
                 self.server.handle_timeout(self.now);
+                // Before anything of a new round is sent: its links may have another weather.
+                self.tell(&mut observe);
                 while let Some(to) = self.server.poll_transmit(self.now, &mut self.buf) {
-                    if let Some(host) =
-                        number_at(to).and_then(|i| self.hosts.get_mut(usize::from(i) - 1))
-                    {
-                        host.send_down(self.now, &self.buf);
+                    if let Some(number) = number_at(to) {
+                        self.port.down.send_of(self.now, number, &self.buf);
                     }
                 }
-                while let Some(stamped) = self.server.poll_event() {
-                    if !observe(&stamped, &self.server) {
-                        self.server.stop("the observer wants no more");
-                    }
-                }
+                self.tell(&mut observe);
                 server_next = self.server.poll_timeout().map_or(Instant::MAX, |(at, _)| at);
+            }
+            while let Some(number) = self.port.down.poll_of(self.now, &mut self.buf) {
+                if let Some(host) = self.hosts.get_mut(usize::from(number) - 1) {
+                    host.send_down(self.now, &self.buf);
+                }
             }
             if let Some(outcome) = self.server.outcome() {
                 return Some(outcome.clone());
             }
-            let next =
-                self.hosts.iter().map(Host::next).min().unwrap_or(Instant::MAX).min(server_next);
+            let hosts = self.hosts.iter().map(Host::next);
+            let next = hosts.fold(server_next.min(self.port.next()), Instant::min);
             if next > end {
                 return None;
             }
             self.now = self.now.max(next);
         }
+    }
+
+    /// Hands on what happened at the server.
+    fn tell(&mut self, observe: &mut impl FnMut(&Stamped, &ServerCore) -> bool) {
+        while let Some(stamped) = self.server.poll_event() {
+            match &stamped.event {
+                Event::RoundStarted(started) => self.enter(started.round),
+                Event::RoundEnded(_) => self.enter(Round(0)),
+                _ => {}
+            }
+            if !observe(&stamped, &self.server) {
+                self.server.stop("the observer wants no more");
+            }
+        }
+    }
+
+    fn enter(&mut self, round: Round) {
+        self.port.enter(round);
+        self.hosts.iter_mut().for_each(|host| host.enter(round));
+    }
+
+    /// What became of all datagrams on all links so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let links = self.hosts.iter().flat_map(Host::links).chain(self.port.links());
+        let (lost, dropped) = links.map(Link::stats).fold((0, 0), |(lost, dropped), stats| {
+            (lost + stats.lost(), dropped + stats.lost_queue)
+        });
+        let up: u64 = self.hosts.iter().map(|host| host.links()[0].stats().sent).sum();
+        Traffic { datagrams: up + self.port.down.stats().sent, lost, dropped }
     }
 
     /// The server.

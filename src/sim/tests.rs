@@ -1,5 +1,7 @@
 //! The cores against every kind of weather.
 
+mod port;
+
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
