@@ -33,6 +33,12 @@ impl Instant {
         self.nanos
     }
 
+    /// The point so long before this one, but not before the start.
+    #[must_use]
+    pub const fn before(self, duration: Duration) -> Self {
+        Self { nanos: self.nanos.saturating_sub(duration.as_nanos() as u64) }
+    }
+
     /// Time since `earlier`, zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

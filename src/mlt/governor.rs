@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::rtt::RoundTrip;
 use crate::units::Instant;
 
 /// Datagrams under way before anything is known of the path: two thirds of the 64 kB that the shallowest of switch
@@ -14,7 +15,9 @@ const WINDOW_INITIAL: f64 = 32.0;
 /// A queue that takes longer than this stands, on a fast path...
 const QUEUE_MIN: Duration = Duration::from_micros(250);
 /// ...on a slow one, longer than so many datagrams take: hosts answer by eights, and a link must not run dry meanwhile.
-const QUEUE_DATAGRAMS: f64 = 16.0;
+const QUEUE_DATAGRAMS: u32 = 16;
+/// ...and on a long one, longer than this part of its shortest round trip: it jitters by itself.
+const QUEUE_SHARE: u32 = 2;
 /// The most that is taken from the window at once.
 const DECREASE: f64 = 0.7;
 /// Share of the excess of a standing queue that is taken from the window.
@@ -44,8 +47,6 @@ struct Epoch {
     began: Instant,
     delivered: u32,
     lost: u32,
-    /// The shortest queueing time.
-    queue: Option<Duration>,
     /// Whether more would have been sent if the window had been larger.
     limited: bool,
 }
@@ -61,6 +62,8 @@ pub struct Governor {
     losses: [f64; LOSS_EPOCHS],
     epochs: usize,
     loss: f64,
+    /// The window before it was first made smaller for loss alone.
+    suspected: Option<f64>,
 }
 
 impl Governor {
@@ -76,6 +79,7 @@ impl Governor {
             losses: [0.0; LOSS_EPOCHS],
             epochs: 0,
             loss: 0.0,
+            suspected: None,
         }
     }
 
@@ -96,33 +100,40 @@ impl Governor {
         self.epoch.limited = true;
     }
 
-    /// Takes in that a datagram arrived or was lost, or how long one queued at least; `rtt` is the smoothed round trip
-    /// and `most` the largest window that anybody has room for.
+    /// Takes in that datagrams arrived or were lost; `most` is the largest window that
+    /// anybody has room for, and `queue` tells at the end of each epoch how long datagrams queued in it on average.
     pub fn handle(
         &mut self,
         now: Instant,
         (delivered, lost): (u32, u32),
-        queue: Option<Duration>,
-        rtt: Duration,
+        rtt: RoundTrip,
         most: f64,
+        queue: impl FnOnce() -> Option<Duration>,
     ) {
         let epoch = &mut self.epoch;
         epoch.delivered += delivered;
         epoch.lost += lost;
-        epoch.queue = epoch.queue.into_iter().chain(queue).min();
-        if now - epoch.began < rtt.max(EPOCH_MIN) || epoch.delivered < EPOCH_DELIVERIES {
+        if now - epoch.began < rtt.smoothed.max(EPOCH_MIN) || epoch.delivered < EPOCH_DELIVERIES {
             return;
         }
         let ended = std::mem::replace(epoch, Epoch { began: now, ..Epoch::default() });
-        self.end_epoch(ended, now - ended.began);
+        let target = target(rtt.shortest, now - ended.began, ended.delivered).as_secs_f64();
+        self.end_epoch(ended, queue().unwrap_or_default().as_secs_f64(), target);
         self.window = self.window.min(most).max(self.floor);
     }
 
-    fn end_epoch(&mut self, epoch: Epoch, took: Duration) {
+    /// Changes the window, after an epoch with so much queueing where so much is aimed at, both in seconds.
+    fn end_epoch(&mut self, epoch: Epoch, queue: f64, target: f64) {
         let congested = self.is_congested(epoch);
-        let gap = took.as_secs_f64() / f64::from(epoch.delivered);
-        let target = QUEUE_MIN.as_secs_f64().max(gap * QUEUE_DATAGRAMS);
-        let queue = epoch.queue.unwrap_or_default().as_secs_f64();
+        if congested {
+            self.suspected.get_or_insert(self.window);
+        } else if let Some(window) = self.suspected.take()
+            && self.loss > LOSS_EXCESS
+            && queue < target
+        {
+            // Fewer datagrams did not mean fewer losses: it is the path that loses them, and it can carry more.
+            (self.window, self.starting) = (window.max(self.window), true);
+        }
         if congested || queue > target {
             let drained = 1.0 - DRAIN * (queue - target) / queue.max(target);
             self.window *= if congested { DECREASE } else { drained.max(DECREASE) };
@@ -159,11 +170,18 @@ impl Governor {
     }
 }
 
+/// The queueing time above which a queue stands, on a path that delivered so many datagrams in the time.
+fn target(shortest: Duration, took: Duration, delivered: u32) -> Duration {
+    let drain = took * QUEUE_DATAGRAMS / delivered.max(1);
+    QUEUE_MIN.max(drain).max(shortest / QUEUE_SHARE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const RTT: Duration = Duration::from_millis(5);
+    const PATH: RoundTrip = RoundTrip { smoothed: RTT, shortest: RTT };
 
     /// A link of 10 datagrams a millisecond: so many epochs of `loss`, with a full window.
     fn drive(governor: &mut Governor, now: &mut Instant, epochs: u32, loss: f64) -> f64 {
@@ -177,7 +195,7 @@ mod tests {
             let lost = (f64::from(delivered) * loss / (1.0 - loss)) as u32;
             governor.handle_limited();
             let queue = Some(took - RTT);
-            governor.handle(*now, (delivered, lost), queue, RTT, 1000.0);
+            governor.handle(*now, (delivered, lost), PATH, 1000.0, || queue);
         }
         governor.window()
     }
@@ -186,7 +204,7 @@ mod tests {
     fn fills_the_path_and_keeps_a_short_queue() {
         let (mut governor, mut now) = (Governor::new(16), Instant::ZERO);
         let window = drive(&mut governor, &mut now, 50, 0.0);
-        assert!((50.0..72.0).contains(&window), "{window}");
+        assert!((50.0..80.0).contains(&window), "{window}");
     }
 
     #[test]
@@ -205,14 +223,14 @@ mod tests {
         let (mut governor, mut now) = (Governor::new(16), Instant::ZERO);
         let before = drive(&mut governor, &mut now, 20, 0.0);
         now += RTT;
-        governor.handle(now, (20, 20), Some(Duration::ZERO), RTT, 1000.0);
+        governor.handle(now, (40, 40), PATH, 1000.0, || None);
         assert!(governor.window() < before * 0.8);
         for _ in 0..100 {
             now += RTT;
-            governor.handle(now, (20, 0), Some(RTT * 8), RTT, 1000.0);
+            governor.handle(now, (20, 0), PATH, 1000.0, || Some(RTT * 8));
         }
         assert!((governor.window() - 16.0).abs() < 1e-9);
-        governor.handle(now + RTT, (20, 0), Some(RTT * 8), RTT, 4.0);
+        governor.handle(now + RTT, (20, 0), PATH, 4.0, || Some(RTT * 8));
         assert!((governor.window() - 16.0).abs() < 1e-9, "the floor holds");
     }
 
@@ -221,7 +239,7 @@ mod tests {
         let (mut governor, mut now) = (Governor::new(16), Instant::ZERO);
         for _ in 0..100 {
             now += RTT;
-            governor.handle(now, (10, 0), Some(Duration::ZERO), RTT, 1000.0);
+            governor.handle(now, (10, 0), PATH, 1000.0, || None);
         }
         assert!((governor.window() - 32.0).abs() < 1e-9);
     }

@@ -18,8 +18,9 @@ mod rtt;
 mod seen;
 mod session;
 
+pub use delay::Mean;
 pub use flight::BLOCKS_MAX;
 pub use governor::Governor;
 pub use inbound::{Close, Deadlines, Inbound};
 pub use outbound::{BLOB_BLOCK, Outbound};
-pub use session::{Admission, Feedback, Owner, Role, Session, SessionEvent, Timer};
+pub use session::{Admission, Arrival, Feedback, Owner, Role, Session, SessionEvent, Timer};

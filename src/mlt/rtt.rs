@@ -12,6 +12,15 @@ const TICK: Duration = Duration::from_millis(1);
 /// The shortest round trip counts for one to two times so long: paths change.
 const MIN_AGE: Duration = Duration::from_secs(10);
 
+/// What is known of the round trip.
+#[derive(Clone, Copy, Debug)]
+pub struct RoundTrip {
+    /// Its moving average.
+    pub smoothed: Duration,
+    /// The shortest of late: the path without queues.
+    pub shortest: Duration,
+}
+
 /// Smoothed round-trip time and its variation.
 #[derive(Clone, Debug, Default)]
 pub struct Rtt {
@@ -48,6 +57,12 @@ impl Rtt {
     #[must_use]
     pub fn smoothed(&self) -> Duration {
         self.smoothed.unwrap_or(INITIAL)
+    }
+
+    /// What is known of the round trip.
+    #[must_use]
+    pub fn round_trip(&self) -> RoundTrip {
+        RoundTrip { smoothed: self.smoothed(), shortest: self.min.min(self.min_before) }
     }
 
     /// A datagram that later ones have overtaken is lost after this time: 9/8 of a round trip.

@@ -126,7 +126,9 @@ impl Listening {
     }
 
     fn receive(&mut self, core: &mut ServerCore, clock: Clock) -> Result<bool, NetError> {
-        self.socket.receive(|from, datagram| core.handle_datagram(clock.now(), from, datagram))
+        self.socket.receive(clock, |at, from, datagram| {
+            core.handle_datagram(clock.now(), at, from, datagram);
+        })
     }
 
     /// Sends what is to be sent, up to a limit; whether there may be more. What arrives meanwhile is taken in between

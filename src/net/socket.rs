@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use smol::Async;
 
-use super::NetError;
+use super::{Clock, NetError, wall_clock};
+use crate::units::Instant;
 use crate::wire::DATAGRAM_MAX;
 
 /// Bytes of the buffers that are asked for; systems give what they allow.
@@ -20,6 +22,8 @@ const SEGMENTS_MAX: usize = 16;
 const RECEIVE_BYTES: usize = 1 << 16;
 /// Peers whose way to us is remembered; others are answered from the address that the system chooses.
 const ROUTES_MAX: usize = 4096;
+/// No datagram is believed to have waited longer in our receive buffer: somebody may have set the time of day.
+const AGE_MAX: Duration = Duration::from_secs(1);
 /// Calls that receive before something may be sent again.
 const RECEIVES_MAX: usize = 8;
 
@@ -116,10 +120,11 @@ impl Socket {
         Ok(self.io.readable().await?)
     }
 
-    /// Hands out what has arrived, up to a limit; whether there may be more.
+    /// Hands out what has arrived, with the time when the system received it, up to a limit; whether there may be more.
     pub(super) fn receive(
         &mut self,
-        mut take: impl FnMut(SocketAddr, &[u8]),
+        clock: Clock,
+        mut take: impl FnMut(Instant, SocketAddr, &[u8]),
     ) -> Result<bool, NetError> {
         for _ in 0..RECEIVES_MAX {
             let mut slices = self.receive.iter_mut().map(|buf| IoSliceMut::new(buf));
@@ -131,14 +136,17 @@ impl Socket {
                 Err(error) if is_ours(&error) => return Err(error.into()),
                 Err(_) => continue,
             };
+            let (now, wall) = (clock.now(), wall_clock());
             for (buf, meta) in self.receive.iter().zip(&self.meta[..count]) {
                 if let Some(own) =
                     meta.dst_ip.filter(|_| self.anywhere && self.routes.len() < ROUTES_MAX)
                 {
                     self.routes.insert(meta.addr, own);
                 }
+                let age = meta.timestamp.map_or(Duration::ZERO, |at| wall.saturating_sub(at));
+                let at = now.before(age.min(AGE_MAX));
                 for datagram in buf[..meta.len].chunks(meta.stride.max(1)) {
-                    take(meta.addr, datagram);
+                    take(at, meta.addr, datagram);
                 }
             }
         }

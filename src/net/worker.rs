@@ -232,18 +232,18 @@ impl Driver<'_> {
     /// Takes in what has arrived, by way of the emulated link if there is one.
     fn receive(&mut self) -> Result<bool, NetError> {
         let Self { socket, core, clock, weather, server, buf, .. } = self;
-        let more = socket.receive(|from, datagram| {
+        let more = socket.receive(*clock, |at, from, datagram| {
             let now = clock.now();
             match weather {
                 _ if from != *server => {}
                 Some(weather) => weather.down().send(now, datagram),
-                None => core.handle_datagram(now, datagram),
+                None => core.handle_datagram(now, at, datagram),
             }
         })?;
         if let Some(weather) = weather {
             let now = clock.now();
             while weather.down().poll(now, buf) {
-                core.handle_datagram(now, buf);
+                core.handle_datagram(now, now, buf);
             }
         }
         Ok(more)

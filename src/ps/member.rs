@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use crate::bitmap::Bitmap;
 use crate::event::PullClosed;
 use crate::ids::{BlockIndex, Round, WorkerId};
-use crate::mlt::Session;
+use crate::mlt::{Mean, Session};
 use crate::units::Instant;
 use crate::wire::TransferKind;
 
@@ -43,6 +43,9 @@ pub struct Member {
     ages: Vec<u8>,
     /// Of each block, pulls in a row that are not known to have brought it.
     holes: Vec<u8>,
+    /// How long datagrams queued on the way from it, and to it.
+    pub queued_up: Mean,
+    pub queued_down: Mean,
     /// The parameters it was sent last.
     pub pulled: Option<Round>,
     /// The pull that is under way: rounds trained when it began, and when that was.
@@ -69,6 +72,8 @@ impl Member {
             used_round: Round(0),
             ages: vec![0; blocks as usize],
             holes: vec![0; blocks as usize],
+            queued_up: Mean::default(),
+            queued_down: Mean::default(),
             pulled: None,
             pull_open: None,
         }

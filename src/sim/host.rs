@@ -87,7 +87,7 @@ impl Host {
     pub(super) fn step(&mut self, now: Instant) {
         while self.down.poll(now, &mut self.buf) {
             if !self.dead {
-                self.core.handle_datagram(now, &self.buf);
+                self.core.handle_datagram(now, now, &self.buf);
             }
         }
         if !self.dead {

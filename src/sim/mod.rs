@@ -108,7 +108,7 @@ impl World {
                 }
             }
             while let Some(number) = self.port.up.poll_of(self.now, &mut self.buf) {
-                self.server.handle_datagram(self.now, address(number), &self.buf);
+                self.server.handle_datagram(self.now, self.now, address(number), &self.buf);
                 server_next = self.now;
             }
             if server_next <= self.now {

@@ -321,7 +321,7 @@ fn hostile_datagrams_are_counted_and_change_nothing() {
                 captured.push(world.buf.clone());
             }
             let now = world.now;
-            world.server.handle_datagram(now, stranger, &junk);
+            world.server.handle_datagram(now, now, stranger, &junk);
             let next = world.hosts.iter().map(Host::next).min().unwrap();
             let timer = world.server.poll_timeout().map_or(Instant::MAX, |(at, _)| at);
             world.now = world.now.max(next.min(timer));
@@ -398,9 +398,9 @@ fn a_stray_datagram_without_a_return_address_is_not_answered() {
     let header = crate::wire::Header { session: SessionId(9), number: PacketNumber(1) };
     ping.write_datagram(header, &mut buf);
     let ping = buf.clone();
-    world.server.handle_datagram(world.now, "10.9.9.9:0".parse().unwrap(), &ping);
+    world.server.handle_datagram(world.now, world.now, "10.9.9.9:0".parse().unwrap(), &ping);
     assert_eq!(world.server.poll_transmit(world.now, &mut buf), None);
-    world.server.handle_datagram(world.now, "10.9.9.9:7".parse().unwrap(), &ping);
+    world.server.handle_datagram(world.now, world.now, "10.9.9.9:7".parse().unwrap(), &ping);
     assert!(world.server.poll_transmit(world.now, &mut buf).is_some());
     assert!(buf.len() <= ping.len(), "no answer is larger than its question");
 }

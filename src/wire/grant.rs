@@ -46,7 +46,7 @@ pub struct Grant {
     pub delay_us: u32,
     /// Datagrams that may be in flight at once.
     pub credit: u16,
-    /// The shortest time, in microseconds, that a datagram queued of late; [`NO_QUEUE`] if nothing is known.
+    /// How long, in microseconds, datagrams queued of late on average; [`NO_QUEUE`] if nothing is known.
     pub queue_us: u32,
     /// Bit `i` (least significant first): whether `largest - i` was received; bit 0 is always set.
     pub seen: [u8; SEEN_BYTES],

@@ -9,13 +9,13 @@ mod transmit;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::delay::Delay;
+use super::delay::{Delay, Mean};
 use super::flight::{Fate, Flight, Sent};
 use super::governor::Governor;
 use super::inbound::{Close, Inbound};
 use super::outbound::Outbound;
 use super::pace::Pace;
-use super::rtt::Rtt;
+use super::rtt::{RoundTrip, Rtt};
 use super::seen::Seen;
 use crate::bitmap::Bitmap;
 use crate::ids::{BlockIndex, PacketNumber, Round, SessionId};
@@ -128,6 +128,19 @@ pub enum Timer {
     KeepAlive,
 }
 
+/// When and how a message came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// When it is taken in.
+    pub now: Instant,
+    /// When the system received it.
+    pub at: Instant,
+    /// The number of its datagram.
+    pub number: PacketNumber,
+    /// Bytes of its datagram.
+    pub bytes: usize,
+}
+
 /// What a sender has learnt of the path, for whoever governs several sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Feedback {
@@ -135,7 +148,7 @@ pub struct Feedback {
     pub delivered: u32,
     /// Datagrams that are lost.
     pub lost: u32,
-    /// The shortest time that one queued.
+    /// How long they queued on average, as the peer said last.
     pub queue: Option<Duration>,
 }
 
@@ -156,9 +169,14 @@ pub struct Session {
     credit: u16,
     peer_credit: u16,
     delay: Delay,
+    /// How long the peer's datagrams queued: the last, and those since the last grant.
+    queued: Option<Duration>,
+    queued_mean: Mean,
     rtt: Rtt,
     flight: Flight,
     governor: Governor,
+    /// How long ours queued, as the peer says.
+    ours_queued: Mean,
     feedback: Feedback,
     pace: Pace,
     paced_until: Option<Instant>,
@@ -192,9 +210,12 @@ impl Session {
             credit,
             peer_credit: credit,
             delay: Delay::default(),
+            queued: None,
+            queued_mean: Mean::default(),
             rtt: Rtt::default(),
             flight: Flight::default(),
             governor: Governor::new(WINDOW_MIN),
+            ours_queued: Mean::default(),
             feedback: Feedback::default(),
             pace: Pace::default(),
             paced_until: None,
@@ -259,16 +280,16 @@ impl Session {
         now - self.last_heard <= LOSS_SILENCE
     }
 
-    /// Smoothed round-trip time.
+    /// What is known of the round trip.
     #[must_use]
-    pub fn round_trip(&self) -> Duration {
-        self.rtt.smoothed()
+    pub fn round_trip(&self) -> RoundTrip {
+        self.rtt.round_trip()
     }
 
     /// How long the last datagram queued on its way here.
     #[must_use]
     pub const fn queued(&self) -> Option<Duration> {
-        self.delay.latest()
+        self.queued
     }
 
     /// What was learnt of the path to the peer since this was last asked.
@@ -417,11 +438,13 @@ impl Session {
     /// Takes in what became of datagrams.
     fn learn(&mut self, now: Instant, (delivered, lost): (u32, u32), queue: Option<Duration>) {
         let most = f64::from(self.peer_credit);
-        self.governor.handle(now, (delivered, lost), queue, self.rtt.smoothed(), most);
+        queue.into_iter().for_each(|queue| self.ours_queued.add(queue));
+        let queued = &mut self.ours_queued;
+        self.governor.handle(now, (delivered, lost), self.rtt.round_trip(), most, || queued.take());
         let all = &mut self.feedback;
         all.delivered = all.delivered.saturating_add(delivered);
         all.lost = all.lost.saturating_add(lost);
-        all.queue = all.queue.into_iter().chain(queue).min();
+        all.queue = queue.or(all.queue);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{GRANT_DELAY, GRANT_EVERY, Owner, Session, SessionEvent, settle};
+use super::{Arrival, GRANT_DELAY, GRANT_EVERY, Owner, Session, SessionEvent, settle};
 use crate::ids::PacketNumber;
 use crate::mlt::flight::Fate;
 use crate::mlt::inbound::{Close, Deadlines, Inbound};
@@ -20,20 +20,19 @@ const REPORT_BLOCKS_MAX: u32 = 1;
 const _: () = assert!(PLAN_BLOCKS_MAX as usize * BLOB_BLOCK == 327_680);
 
 impl Session {
-    /// Takes in a message of the peer, which came in a datagram of `bytes` bytes.
+    /// Takes in a message of the peer.
     ///
     /// # Errors
     /// If there is nothing to be done with it; the session is as it was, as far as anybody can tell.
     pub fn handle_message(
         &mut self,
-        now: Instant,
-        number: PacketNumber,
+        arrival: Arrival,
         message: Message<'_>,
-        bytes: usize,
         owner: &mut impl Owner,
     ) -> Result<(), Reject> {
+        let Arrival { now, number, .. } = arrival;
         match message {
-            Message::Data(data) => self.handle_data(now, number, &data, bytes, owner)?,
+            Message::Data(data) => self.handle_data(arrival, &data, owner)?,
             Message::Grant(grant) => {
                 self.seen.insert(number)?;
                 self.handle_grant(now, &grant);
@@ -78,10 +77,8 @@ impl Session {
 
     fn handle_data(
         &mut self,
-        now: Instant,
-        number: PacketNumber,
+        Arrival { now, at, number, bytes }: Arrival,
         data: &Data<'_>,
-        bytes: usize,
         owner: &mut impl Owner,
     ) -> Result<(), Reject> {
         let (id, slot) = (data.head.transfer, data.head.transfer.kind as usize);
@@ -104,7 +101,9 @@ impl Session {
             return Err(Reject::Malformed);
         }
         self.seen.insert(number)?;
-        self.delay.handle_arrival(now, data.head.at_us);
+        let queued = self.delay.handle_arrival(at, data.head.at_us);
+        self.queued = Some(queued);
+        self.queued_mean.add(queued);
         inbound.handle_arrival(now, bytes, data.head.ordinal, data.head.unsent);
         for block in data.blocks() {
             if !inbound.wants(&block) {

@@ -125,13 +125,13 @@ impl Pair {
                 let (session, blocks) = &mut self.sides[side];
                 let Ok((header, body)) = open(&datagram) else { continue };
                 let message = Message::parse(body).unwrap();
-                let _ = session.handle_message(
-                    self.now,
-                    header.number,
-                    message,
-                    datagram.len(),
-                    blocks,
-                );
+                let arrival = Arrival {
+                    now: self.now,
+                    at: self.now,
+                    number: header.number,
+                    bytes: datagram.len(),
+                };
+                let _ = session.handle_message(arrival, message, blocks);
             }
             for (session, _) in &mut self.sides {
                 session.handle_timeout(self.now);
@@ -248,11 +248,12 @@ fn the_wrong_side_and_the_wrong_time_are_rejected() {
     assert!(worker.poll_transmit(Instant::ZERO, blocks, true, &mut buf));
     let (header, body) = open(&buf).unwrap();
     let message = Message::parse(body).unwrap();
-    let back = worker.handle_message(Instant::ZERO, header.number, message.clone(), 9, blocks);
+    let (now, at) = (Instant::ZERO, Instant::ZERO);
+    let arrival = Arrival { now, at, number: header.number, bytes: 9 };
+    let back = worker.handle_message(arrival, message.clone(), blocks);
     assert_eq!(back, Err(Reject::Transfer), "a worker takes no push");
     let (server, blocks) = &mut pair.sides[0];
-    let mut take =
-        |message| server.handle_message(Instant::ZERO, header.number, message, 9, blocks);
+    let mut take = |message| server.handle_message(arrival, message, blocks);
     assert_eq!(take(message.clone()), Ok(()));
     assert_eq!(take(message), Err(Reject::Replayed));
     assert_eq!(take(Message::Hello(crate::wire::Hello { cookie: 0 })), Err(Reject::Session));

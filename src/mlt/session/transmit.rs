@@ -48,7 +48,7 @@ impl Session {
         let Some(largest) = self.seen.largest().filter(|_| due) else { return false };
         let delay = (now - self.largest_at).as_micros().min(u32::MAX.into()) as u32;
         let mut grant = Grant::new(largest, delay, self.credit, self.seen.window());
-        let queue = self.delay.take_least();
+        let queue = self.queued_mean.take();
         grant.queue_us = queue.map_or(NO_QUEUE, |queue| queue.as_micros().min(LONGEST) as u32);
         for kind in TransferKind::ALL {
             let mention = self.mentions[kind as usize].take();

@@ -2,6 +2,7 @@
 //!
 //! Pushes are driven by the receiver: each worker may send an unscheduled window at the start of its push, and from then
 //! on what it is granted, so that any number of workers overruns no shallow queue. Pulls share a window of the same kind.
+//! A queue at the port is in everybody's way: the least that any worker's datagrams queue.
 
 use super::{Phase, ServerCore};
 use crate::ids::WorkerId;
@@ -43,7 +44,7 @@ impl ServerCore {
 
     /// Takes in what a datagram of a worker's push says about the way to the server.
     pub(super) fn watch_ingress(&mut self, now: Instant, id: WorkerId, before: Heard) {
-        let Some(member) = self.members.get(&id) else { return };
+        let Some(member) = self.members.get_mut(&id) else { return };
         let after = Heard::of(member.session.inbound(TransferKind::Push));
         let arrived = after.datagrams.saturating_sub(before.datagrams);
         if arrived == 0 {
@@ -53,8 +54,12 @@ impl ServerCore {
             training.begin(id);
         }
         let lost = after.ordinal.saturating_sub(before.ordinal).saturating_sub(arrived);
-        let (queue, rtt) = (member.session.queued(), member.session.round_trip());
-        self.ingress.handle(now, (arrived, lost), queue, rtt, self.capacity.into());
+        member.session.queued().into_iter().for_each(|queued| member.queued_up.add(queued));
+        let rtt = member.session.round_trip();
+        let members = &mut self.members;
+        self.ingress.handle(now, (arrived, lost), rtt, self.capacity.into(), || {
+            members.values_mut().filter_map(|member| member.queued_up.take()).min()
+        });
         self.grant(now);
     }
 
@@ -62,11 +67,15 @@ impl ServerCore {
     pub(super) fn watch_egress(&mut self, now: Instant, id: WorkerId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let feedback = member.session.take_feedback();
+        feedback.queue.into_iter().for_each(|queued| member.queued_down.add(queued));
         let rtt = member.session.round_trip();
         if feedback != Default::default() {
             let fates = (feedback.delivered, feedback.lost);
             let most = f64::from(self.capacity) * self.members.len() as f64;
-            self.egress.handle(now, fates, feedback.queue, rtt, most);
+            let members = &mut self.members;
+            self.egress.handle(now, fates, rtt, most, || {
+                members.values_mut().filter_map(|member| member.queued_down.take()).min()
+            });
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Phase, ServerCore};
 use crate::event::{Event, WorkerJoined, WorkerLeft};
 use crate::flat::{Encoded, Layout};
 use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
-use crate::mlt::{Admission, Close, Outbound, Owner, Role, Session, SessionEvent};
+use crate::mlt::{Admission, Arrival, Close, Outbound, Owner, Role, Session, SessionEvent};
 use crate::ps::average::Average;
 use crate::ps::credit;
 use crate::ps::member::{Member, Stage};
@@ -47,10 +47,16 @@ impl Owner for Blocks<'_> {
 }
 
 impl ServerCore {
-    /// Takes in a datagram. Bad ones are counted and change nothing.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+    /// Takes in a datagram that the system received `at` some time before. Bad ones are counted and change nothing.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        at: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) {
         self.totals.bytes_up += datagram.len() as u64;
-        if let Err(reject) = self.try_datagram(now, from, datagram) {
+        if let Err(reject) = self.try_datagram(now, at, from, datagram) {
             self.rejects.count(reject);
         }
         self.advance(now);
@@ -59,6 +65,7 @@ impl ServerCore {
     fn try_datagram(
         &mut self,
         now: Instant,
+        at: Instant,
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Reject> {
@@ -95,8 +102,8 @@ impl ServerCore {
         let mut blocks = Blocks { layout: &self.layout, pull: &self.pull, average };
         let before = member.session.largest_seen();
         let heard = Heard::of(member.session.inbound(TransferKind::Push));
-        let handled =
-            member.session.handle_message(now, header.number, message, datagram.len(), &mut blocks);
+        let arrival = Arrival { now, at, number: header.number, bytes: datagram.len() };
+        let handled = member.session.handle_message(arrival, message, &mut blocks);
         self.step_blocks(now);
         self.watch_egress(now, id);
         self.watch_ingress(now, id, heard);

@@ -3,22 +3,23 @@
 use super::{Blocks, End, HELLO_FIRST, State, Work, WorkerCore, WorkerEvent, count_holes};
 use crate::bitmap::Bitmap;
 use crate::ids::Round;
-use crate::mlt::SessionEvent;
+use crate::mlt::{Arrival, SessionEvent};
 use crate::units::Instant;
 use crate::wire::{
     Bye, ByeCode, Message, Reject, RoundStart, Task, TransferKind, VERSION, Welcome, open,
 };
 
 impl WorkerCore {
-    /// Takes in a datagram of the server. Bad ones are counted and change nothing.
-    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
-        if let Err(reject) = self.try_datagram(now, datagram) {
+    /// Takes in a datagram of the server, which the system received `at` some time before. Bad ones are counted and
+    /// change nothing.
+    pub fn handle_datagram(&mut self, now: Instant, at: Instant, datagram: &[u8]) {
+        if let Err(reject) = self.try_datagram(now, at, datagram) {
             self.rejects.count(reject);
         }
         self.settle();
     }
 
-    fn try_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Reject> {
+    fn try_datagram(&mut self, now: Instant, at: Instant, datagram: &[u8]) -> Result<(), Reject> {
         if self.ended {
             return Err(Reject::Session);
         }
@@ -42,8 +43,8 @@ impl WorkerCore {
             _ if self.worker.is_none() => return Err(Reject::Session),
             _ => {
                 let mut blocks = Blocks { state: self.state.as_mut() };
-                let (number, bytes) = (header.number, datagram.len());
-                let handled = self.session.handle_message(now, number, message, bytes, &mut blocks);
+                let arrival = Arrival { now, at, number: header.number, bytes: datagram.len() };
+                let handled = self.session.handle_message(arrival, message, &mut blocks);
                 if handled == Err(Reject::Span) {
                     self.leave(ByeCode::Refused, "the server sent a block that is none");
                 }
