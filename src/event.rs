@@ -99,7 +99,11 @@ pub struct PushClosed {
     pub late: u32,
     /// Missing blocks of a worker that left before its push was closed. `owed = received + forgiven + late + gone`.
     pub gone: u32,
-    /// UDP payload bytes of all the worker's datagrams of this push that arrived.
+    /// Datagrams of this push that the worker has sent, copies included, as far as the last to arrive tells.
+    pub sent: u32,
+    /// Datagrams of it that arrived.
+    pub datagrams: u32,
+    /// UDP payload bytes of the datagrams that arrived.
     pub bytes: u64,
     /// Allowance left after this round, in ten-thousandths of a block.
     pub allowance: u64,
@@ -120,7 +124,9 @@ pub struct PullClosed {
     pub owed: u32,
     /// Blocks known to have arrived.
     pub received: u32,
-    /// UDP payload bytes sent for it.
+    /// Datagrams sent for it, copies included.
+    pub sent: u32,
+    /// UDP payload bytes of them.
     pub bytes: u64,
     /// From the first to the last word of it, in nanoseconds.
     pub pull_ns: u64,

@@ -99,6 +99,7 @@ impl Member {
             worker: self.id,
             owed: pull.total(),
             received: pull.arrived(),
+            sent: pull.datagrams(),
             bytes: pull.bytes(),
             pull_ns: (now - began).as_nanos() as u64,
         })

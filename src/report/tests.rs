@@ -23,6 +23,8 @@ fn push(round: u32, worker: u32, forgiven: u32, late: u32) -> Event {
         forgiven,
         late,
         gone: 0,
+        sent: 27,
+        datagrams: 26,
         bytes: 33_800,
         allowance: 5200 - 5200 * u64::from(forgiven.min(1)),
         wait_ns: 2 * MS,
@@ -37,6 +39,7 @@ fn pull(round: u32, worker: u32) -> Event {
         worker,
         owed: 26,
         received: 26,
+        sent: 26,
         bytes: 34_000,
         pull_ns: 3 * MS,
     })

@@ -200,6 +200,8 @@ impl ServerCore {
             forgiven,
             late: if close == Close::Late && !gone { missing } else { 0 },
             gone: if gone { missing } else { 0 },
+            sent: inbound.map_or(0, Inbound::ordinal),
+            datagrams: inbound.map_or(0, Inbound::datagrams),
             bytes: inbound.map_or(0, Inbound::bytes),
             allowance: member.ledger.left(),
             wait_ns: (first_at.unwrap_or(now) - training.started_at).as_nanos() as u64,
