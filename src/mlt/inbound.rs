@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::outbound::BLOB_BLOCK;
+use super::scheme::Scheme;
 use crate::bitmap::Bitmap;
 use crate::units::Instant;
 use crate::wire::{Block, GrantEntry, Reject, Standing, TransferId};
@@ -58,6 +59,9 @@ pub struct Inbound {
     bytes: u64,
     unsent: u32,
     deadlines: Deadlines,
+    scheme: Scheme,
+    /// Whether the sender has asked how the transfer stands.
+    asked: bool,
     first_at: Option<Instant>,
     last_at: Instant,
     gap: Duration,
@@ -89,6 +93,8 @@ impl Inbound {
             bytes: 0,
             unsent: total,
             deadlines,
+            scheme: Scheme::Bounded,
+            asked: false,
             first_at: None,
             last_at: Instant::ZERO,
             gap: Duration::ZERO,
@@ -113,6 +119,12 @@ impl Inbound {
     #[must_use]
     pub const fn repaired(&self) -> u32 {
         self.repaired
+    }
+
+    /// The same transfer, closed as this scheme has it.
+    #[must_use]
+    pub fn closing(self, scheme: Scheme) -> Self {
+        Self { scheme, ..self }
     }
 
     /// The same transfer, of which the sender knows that it may send so many datagrams before it is allowed more.
@@ -217,6 +229,7 @@ impl Inbound {
         }
         self.first_at.get_or_insert(now);
         self.last_at = now;
+        self.asked = false;
         self.bytes += bytes as u64;
         self.unsent = self.unsent.min(unsent);
     }
@@ -224,6 +237,7 @@ impl Inbound {
     /// Takes in that the sender asks how the transfer stands: it has nothing left to send by itself.
     pub const fn handle_ping(&mut self) {
         self.unsent = 0;
+        self.asked = true;
     }
 
     /// Whether `block` would be news.
@@ -292,7 +306,17 @@ impl Inbound {
         let scale = 1.0 / (1.0 - self.loss().min(LOSS_MAX));
         let deadline = |after: Option<Duration>| after.map(|after| first + after.mul_f64(scale));
         let hard = deadline(self.deadlines.hard);
-        if self.deficit() > 0 {
+        let enough = self.deficit() == 0;
+        match self.scheme {
+            Scheme::Bounded => {}
+            Scheme::Passes => return Some(self.last_at).filter(|_| enough && self.asked),
+            Scheme::EarlyClose => return deadline(self.deadlines.soft).filter(|_| enough).or(hard),
+            Scheme::Timeout => {
+                let sent = hard.filter(|_| self.unsent == 0);
+                return sent.map_or(hard, |hard| Some(hard.min(self.last_at + GRACE)));
+            }
+        }
+        if !enough {
             return hard;
         }
         // Patience: what comes anyway is taken, but no pause is waited out.

@@ -15,6 +15,7 @@ mod inbound;
 mod outbound;
 mod pace;
 mod rtt;
+mod scheme;
 mod seen;
 mod session;
 
@@ -23,4 +24,5 @@ pub use flight::BLOCKS_MAX;
 pub use governor::Governor;
 pub use inbound::{Close, Deadlines, Inbound};
 pub use outbound::{BLOB_BLOCK, Outbound};
+pub use scheme::{Repair, Scheme};
 pub use session::{Admission, Arrival, Feedback, Owner, Role, Session, SessionEvent, Timer};

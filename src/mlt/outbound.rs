@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 
 use super::flight::Sent;
+use super::scheme::Repair;
 use crate::bitmap::Bitmap;
 use crate::ids::{BlockIndex, PacketNumber};
 use crate::wire::{GrantEntry, Standing, TransferId};
@@ -44,6 +45,9 @@ pub struct Outbound {
     lost_urgent: VecDeque<BlockIndex>,
     /// Lost blocks to send again though the allowance would cover them.
     demanded: u32,
+    repair: Repair,
+    /// Lost blocks that are left of this pass, the first of those that are lost.
+    pass: usize,
     blob: Vec<u8>,
     arrived: u32,
     datagrams: u32,
@@ -91,6 +95,8 @@ impl Outbound {
             lost: VecDeque::new(),
             lost_urgent: VecDeque::new(),
             demanded: 0,
+            repair: Repair::Deficit,
+            pass: 0,
             blob: Vec::new(),
             arrived: 0,
             datagrams: 0,
@@ -104,6 +110,12 @@ impl Outbound {
     #[must_use]
     pub fn limited(self, limit: u32) -> Self {
         Self { limit, ..self }
+    }
+
+    /// The same transfer, repaired in this way.
+    #[must_use]
+    pub fn repaired(self, repair: Repair) -> Self {
+        Self { repair, ..self }
     }
 
     /// Lets a block of a [streamed](Self::streamed) transfer go; each once.
@@ -203,7 +215,12 @@ impl Outbound {
         if self.closed {
             return None;
         }
-        let over = self.lost.len() as u32 > self.allowance || self.demanded > 0;
+        let over = match self.repair {
+            Repair::Deficit => self.lost.len() as u32 > self.allowance || self.demanded > 0,
+            Repair::Passes => self.pass > 0,
+            Repair::All => true,
+            Repair::None => false,
+        };
         let lost = self.lost_urgent.front().or_else(|| self.lost.front().filter(|_| over));
         if let Some(&block) = lost {
             return Some((block, true));
@@ -223,6 +240,7 @@ impl Outbound {
             let first = self.queue(block).pop_front();
             debug_assert_eq!(first, Some(block));
             self.demanded = self.demanded.saturating_sub(1);
+            self.pass = self.pass.saturating_sub(1);
         }
         let state = &mut self.states[block.usize()];
         state.away += 1;
@@ -243,8 +261,11 @@ impl Outbound {
         self.arrived += u32::from(!state.arrived);
         state.arrived = true;
         if std::mem::take(&mut state.lost) {
-            self.queue(block).retain(|&other| other != block);
+            let place = self.queue(block).iter().position(|&other| other == block);
+            place.and_then(|place| self.queue(block).remove(place));
+            self.pass -= usize::from(place.is_some_and(|place| place < self.pass));
         }
+        self.begin_pass();
     }
 
     /// Takes in that a copy of `block` is lost.
@@ -256,6 +277,15 @@ impl Outbound {
             state.lost = true;
             self.queue(block).push_back(block);
         }
+        self.begin_pass();
+    }
+
+    /// Begins another pass if the last one is over and was not enough.
+    fn begin_pass(&mut self) {
+        let over = self.unsent() == 0 && self.away == 0 && self.pass == 0;
+        if over && self.lost.len() as u32 > self.allowance {
+            self.pass = self.lost.len();
+        }
     }
 
     /// Takes in what the receiver says of the transfer.
@@ -266,6 +296,7 @@ impl Outbound {
         let idle = self.unsent() == 0 && self.away == 0;
         if idle && entry.deficit > 0 {
             self.demanded = entry.deficit;
+            self.pass = self.lost.len();
         }
     }
 
@@ -274,7 +305,11 @@ impl Outbound {
     pub fn may_probe(&self, block: BlockIndex) -> bool {
         let missing = self.total() - self.unsent() - self.arrived;
         let state = self.states[block.usize()];
-        !self.closed && !state.arrived && (missing > self.allowance || self.is_urgent(block))
+        let repairs = matches!(self.repair, Repair::Deficit | Repair::All);
+        repairs
+            && !self.closed
+            && !state.arrived
+            && (missing > self.allowance || self.is_urgent(block))
     }
 
     /// Copies of a block that are on their way.
@@ -284,7 +319,8 @@ impl Outbound {
     }
 
     fn is_urgent(&self, block: BlockIndex) -> bool {
-        self.urgent.as_ref().is_some_and(|urgent| urgent.contains(block))
+        let ours = self.repair == Repair::Deficit;
+        ours && self.urgent.as_ref().is_some_and(|urgent| urgent.contains(block))
     }
 
     fn queue(&mut self, block: BlockIndex) -> &mut VecDeque<BlockIndex> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::event::{Event, Stamped};
 use crate::flat::Layout;
+use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::{ScheduleConfig, ScheduleKind, SgdConfig};
@@ -69,6 +70,7 @@ fn server(layout: &Arc<Layout>, capacity: u16) -> ServerCore {
         missing: Missing::Feedback,
         codec: crate::codec::Codec::Raw,
         pull_tolerance: Tolerance::ZERO,
+        scheme: Scheme::Bounded,
         streamed: true,
         policy: PolicyConfig::Static { tolerance: Tolerance::ZERO },
         sgd: SgdConfig { momentum: 0.0, nesterov: false, weight_decay: 0.0 },

@@ -2,6 +2,7 @@
 
 use super::error::PlanError;
 use super::{Length, Load, Plan};
+use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::optimizer::ScheduleConfig;
 
@@ -103,6 +104,7 @@ impl Plan {
             missing: self.missing,
             codec: self.codec,
             pull_tolerance: self.pull_tolerance,
+            scheme: Scheme::Bounded,
             streamed: true,
             policy: self.policy.clone(),
             sgd: self.sgd,

@@ -7,6 +7,7 @@ use super::missing::Missing;
 use super::optimizer::{ScheduleConfig, SgdConfig};
 use super::policy::PolicyConfig;
 use crate::codec::Codec;
+use crate::mlt::Scheme;
 use crate::units::Tolerance;
 
 /// A checked run, as the server core sees it.
@@ -34,6 +35,8 @@ pub struct ServerConfig {
     pub codec: Codec,
     /// Fraction of a pull that may be missing.
     pub pull_tolerance: Tolerance,
+    /// How transfers deal with loss.
+    pub scheme: Scheme,
     /// Whether a block of the new parameters leaves as soon as its average is known, while pushes still arrive.
     pub streamed: bool,
     /// What drives the tolerance of pushes.

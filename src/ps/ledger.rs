@@ -12,6 +12,12 @@ const BLOCK: u64 = Tolerance::WHOLE as u64;
 pub struct Ledger(u64);
 
 impl Ledger {
+    /// As [`open`](Self::open), for schemes that save nothing up.
+    pub fn open_anew(&mut self, tolerance: Tolerance, owed: u32) -> u32 {
+        self.0 = u64::from(tolerance.parts()) * u64::from(owed);
+        u32::try_from(self.0 / BLOCK).unwrap_or(u32::MAX).min(owed - 1)
+    }
+
     /// Adds one round's allowance and tells how many whole blocks may be missing in it: never all that are `owed`, and
     /// at tolerance 0 none, whatever was saved up.
     pub fn open(&mut self, tolerance: Tolerance, owed: u32) -> u32 {

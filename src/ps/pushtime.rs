@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::mlt::Deadlines;
+use crate::mlt::{Deadlines, Scheme};
 
 /// Rounds before there are deadlines.
 const HISTORY_MIN: u32 = 8;
@@ -16,6 +16,12 @@ const SOFT_DEVIATIONS: f64 = 4.0;
 const HARD_FACTOR: f64 = 4.0;
 /// ...and never less than this, in seconds: what a busy host may sleep.
 const HARD_MIN: f64 = 0.2;
+
+/// LTP: its deadline lies so many seconds after the time from which a fraction is enough.
+const EARLY_CLOSE_MORE: f64 = 0.03;
+/// OptiReduce: a transfer's time is the 95th percentile of the usual; of a normal distribution that is so many usual
+/// (absolute) deviations above the mean.
+const TIMEOUT_DEVIATIONS: f64 = 2.06;
 
 /// Moving averages over the median duration of a round's pushes, in seconds.
 #[derive(Clone, Debug, Default)]
@@ -43,14 +49,17 @@ impl PushTime {
 
     /// The deadlines of the next pushes; none as long as too little is known.
     #[must_use]
-    pub fn deadlines(&self) -> Deadlines {
-        if self.rounds < HISTORY_MIN {
-            return Deadlines::default();
-        }
+    pub fn deadlines(&self, scheme: Scheme) -> Deadlines {
         let soft = SOFT_FACTOR * self.mean + SOFT_DEVIATIONS * self.deviation;
-        let hard = (HARD_FACTOR * soft).max(HARD_MIN);
-        let duration = |seconds| Some(Duration::from_secs_f64(seconds));
-        Deadlines { soft: duration(soft), hard: duration(hard) }
+        let (soft, hard) = match scheme {
+            _ if self.rounds < HISTORY_MIN => return Deadlines::default(),
+            Scheme::Bounded => (Some(soft), (HARD_FACTOR * soft).max(HARD_MIN)),
+            Scheme::Passes => return Deadlines::default(),
+            Scheme::EarlyClose => (Some(self.mean), self.mean + EARLY_CLOSE_MORE),
+            Scheme::Timeout => (None, self.mean + TIMEOUT_DEVIATIONS * self.deviation),
+        };
+        let duration = Duration::from_secs_f64;
+        Deadlines { soft: soft.map(duration), hard: Some(duration(hard)) }
     }
 }
 
@@ -65,21 +74,24 @@ mod tests {
         time.handle_round(&mut []);
         for _ in 0..7 {
             time.handle_round(&mut [ms(100), ms(900), ms(80)]);
-            assert_eq!(time.deadlines(), Deadlines::default());
+            assert_eq!(time.deadlines(Scheme::Bounded), Deadlines::default());
         }
         for _ in 0..100 {
             time.handle_round(&mut [ms(100), ms(900), ms(80)]);
         }
-        let Deadlines { soft: Some(soft), hard: Some(hard) } = time.deadlines() else { panic!() };
+        let Deadlines { soft: Some(soft), hard: Some(hard) } = time.deadlines(Scheme::Bounded)
+        else {
+            panic!()
+        };
         assert!((ms(124)..ms(127)).contains(&soft), "{soft:?}");
         assert!((ms(496)..ms(508)).contains(&hard), "{hard:?}");
         // Pushes that are cut off are reported as twice what they had: deadlines that are too short grow.
         let hard = hard * 2;
         time.handle_round(&mut [hard]);
-        assert!(time.deadlines().hard > Some(hard));
+        assert!(time.deadlines(Scheme::Bounded).hard > Some(hard));
         for _ in 0..200 {
             time.handle_round(&mut [ms(1)]);
         }
-        assert_eq!(time.deadlines().hard, Some(ms(200)));
+        assert_eq!(time.deadlines(Scheme::Bounded).hard, Some(ms(200)));
     }
 }

@@ -11,6 +11,7 @@ use crate::codec::Codec;
 use crate::event::{Event, PushClosed};
 use crate::flat::Layout;
 use crate::ids::{PacketNumber, SessionId};
+use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::{ScheduleConfig, ScheduleKind, SgdConfig};
@@ -28,6 +29,7 @@ struct Case {
     values: usize,
     tolerance: &'static str,
     pull_tolerance: &'static str,
+    scheme: Scheme,
     codec: Codec,
     missing: Missing,
     net: String,
@@ -44,6 +46,7 @@ impl Default for Case {
             values: 20_000,
             tolerance: "0",
             pull_tolerance: "0",
+            scheme: Scheme::Bounded,
             codec: Codec::Raw,
             missing: Missing::Feedback,
             net: String::new(),
@@ -88,6 +91,7 @@ impl Case {
             missing: self.missing,
             codec: self.codec,
             pull_tolerance: self.pull_tolerance.parse().unwrap(),
+            scheme: self.scheme,
             streamed: true,
             policy,
             sgd: SgdConfig { momentum: self.momentum, nesterov: false, weight_decay: 0.0 },
@@ -430,4 +434,30 @@ fn a_gradient_that_is_not_finite_is_refused_by_name() {
     assert!(world.server().parameters().iter().all(|x| x.is_finite()));
     let mut buf = Vec::new();
     assert_eq!(world.server.poll_transmit(world.now, &mut buf), None, "nobody is left to be told");
+}
+
+#[test]
+fn every_scheme_keeps_its_books_and_is_exact_at_tolerance_zero() {
+    let expected = Case::default().run().digest;
+    for (seed, scheme) in (0..).zip([Scheme::Passes, Scheme::EarlyClose, Scheme::Timeout]) {
+        for net in ["", "loss=2%", "loss=30%", "burst=0.02/0.1"] {
+            for tolerance in ["0", "10%"] {
+                let net = net.to_owned();
+                let case = Case { scheme, tolerance, net, seed, rounds: 30, ..Case::default() };
+                let (run, what) = (case.run(), format!("{scheme:?} {tolerance} {}", case.net));
+                assert_eq!(run.outcome, Some(Outcome::Finished), "{what}");
+                assert_eq!(closed(&run).count(), 90, "{what}");
+                check_books(&case, &run, &what);
+                let late: u32 = closed(&run).map(|c| c.late).sum();
+                if tolerance == "0" {
+                    let case = Case { rounds: 20, ..case };
+                    assert_eq!(case.run().digest, expected, "{what}");
+                } else if scheme == Scheme::Passes {
+                    assert_eq!(late, 0, "{what}: it asks until enough has arrived");
+                } else if scheme == Scheme::Timeout && case.net == "loss=30%" {
+                    assert!(late > 0, "{what}: what the time does not suffice for is late");
+                }
+            }
+        }
+    }
 }

@@ -86,6 +86,8 @@ pub struct RoundStart {
     pub tolerance: Tolerance,
     /// Blocks of the push that may be missing: what the tolerance has accumulated to.
     pub allowance: u32,
+    /// How lost blocks of the push are sent again, as its number on the wire.
+    pub repair: u8,
     /// Datagrams of the push that may be sent before a grant allows more.
     pub window: u32,
     /// Blocks of the model.
@@ -118,9 +120,10 @@ struct RawStart {
     critical: u8,
     used: u8,
     urgent: u8,
+    repair: u8,
 }
 
-const _: () = assert!(size_of::<RawStart>() == 49);
+const _: () = assert!(size_of::<RawStart>() == 50);
 
 /// Bytes that are no [`RoundStart`]: the server speaks another dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -154,6 +157,7 @@ impl RoundStart {
             critical: u8::from(self.critical),
             used: form(&self.used),
             urgent: form(&self.urgent),
+            repair: self.repair,
         };
         let mut bytes = raw.as_bytes().to_vec();
         for set in [&self.used, &self.urgent] {
@@ -184,6 +188,7 @@ impl RoundStart {
             tolerance: Tolerance::from_parts(raw.tolerance.get()).ok_or(StartError)?,
             allowance: raw.allowance.get(),
             window: raw.window.get(),
+            repair: raw.repair,
             blocks,
             used_round: Round(raw.used_round.get()),
             used,
@@ -259,6 +264,7 @@ mod tests {
             tolerance: Tolerance::from_parts(200).unwrap(),
             allowance: 2,
             window: 9,
+            repair: 1,
             blocks: 13,
             used_round: Round(3),
             used: Sparse::of(&used),
@@ -274,7 +280,7 @@ mod tests {
         04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00
         40 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
         03 00 00 00 00 00 01 00 03 00 c8 00 00 01 01 02
-        02 fe 1f 00 10
+        02 01 fe 1f 00 10
         ");
     }
 

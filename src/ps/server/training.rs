@@ -6,7 +6,7 @@ use super::{Phase, ServerCore};
 use crate::codec::Codec;
 use crate::event::{Event, PushClosed, RoundEnded, RoundStarted};
 use crate::ids::{BlockIndex, Round, WorkerId};
-use crate::mlt::{Close, Inbound};
+use crate::mlt::{Close, Deadlines, Inbound};
 use crate::ps::credit;
 use crate::ps::cursor::Slice;
 use crate::ps::missing::Missing;
@@ -107,6 +107,14 @@ impl ServerCore {
         }
     }
 
+    /// When pushes of this tolerance are closed.
+    pub(super) fn push_deadlines(&self, tolerance: Tolerance) -> Deadlines {
+        if tolerance == Tolerance::ZERO {
+            return Deadlines::default();
+        }
+        self.push_time.deadlines(self.config.scheme)
+    }
+
     pub(super) fn begin_training(&mut self, now: Instant) {
         self.round = self.round.next();
         let number = Round(self.trained + 1);
@@ -127,11 +135,7 @@ impl ServerCore {
             }),
         );
         let slices = self.cursor.deal(workers.len(), self.config.batch);
-        let deadlines = if tolerance == Tolerance::ZERO {
-            Default::default()
-        } else {
-            self.push_time.deadlines()
-        };
+        let deadlines = self.push_deadlines(tolerance);
         let credit = credit(self.capacity, count);
         let push = TransferId { kind: TransferKind::Push, round: self.round };
         let mut parts = Vec::with_capacity(workers.len());
@@ -143,7 +147,8 @@ impl ServerCore {
                 member.session.set_credit(credit);
                 let blocks = self.layout.blocks();
                 let inbound = Inbound::new(push, blocks, allowance, Some(urgent), deadlines);
-                member.session.expect(inbound.limited(window));
+                let inbound = inbound.limited(window).closing(self.config.scheme);
+                member.session.expect(inbound);
             }
             parts.push(Part {
                 worker,

@@ -7,7 +7,7 @@ use crate::bitmap::Bitmap;
 use crate::event::Event;
 use crate::flat::send_order;
 use crate::ids::{Round, WorkerId};
-use crate::mlt::Outbound;
+use crate::mlt::{Outbound, Scheme};
 use crate::ps::missing::Missing;
 use crate::units::{Instant, Tolerance};
 use crate::wire::{Bye, ByeCode, RoundStart, Sparse, Task, TransferId, TransferKind};
@@ -110,9 +110,14 @@ impl ServerCore {
         if task != Task::Finish {
             self.send_pull(now, id, !train);
         }
+        let timed = self.push_deadlines(tolerance).hard.is_some();
         let window = if train { self.unscheduled(rank, workers) } else { 0 };
         let Some(member) = self.members.get_mut(&id) else { return (0, Bitmap::zeros(blocks)) };
-        let allowance = if train { member.ledger.open(tolerance, blocks) } else { 0 };
+        let allowance = match self.config.scheme {
+            _ if !train => 0,
+            Scheme::Bounded => member.ledger.open(tolerance, blocks),
+            _ => member.ledger.open_anew(tolerance, blocks),
+        };
         let urgent =
             if feedback && train { member.urgent_to_push() } else { Bitmap::zeros(blocks) };
         let start = RoundStart {
@@ -126,6 +131,7 @@ impl ServerCore {
             tolerance,
             allowance,
             window,
+            repair: self.config.scheme.repair(timed) as u8,
             blocks,
             used_round: member.used_round,
             used: Sparse::of(&member.used),
@@ -172,7 +178,7 @@ impl ServerCore {
             let order = send_order(version, &urgent, member.holes());
             Outbound::blocks(transfer, order, allowance, Some(urgent))
         };
-        member.session.send(pull);
+        member.session.send(pull.repaired(self.config.scheme.repair_pull()));
         member.pulled = Some(version);
         member.pull_open = Some((trained, now));
     }

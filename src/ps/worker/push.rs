@@ -4,7 +4,7 @@ use super::{Delivery, State, WorkerCore};
 use crate::bitmap::Bitmap;
 use crate::codec::Codec;
 use crate::flat::{Layout, Tensor, send_order};
-use crate::mlt::Outbound;
+use crate::mlt::{Outbound, Repair};
 use crate::wire::{ByeCode, Report, Task, TransferId, TransferKind};
 
 impl WorkerCore {
@@ -45,7 +45,12 @@ impl WorkerCore {
         let order = send_order(round, &urgent, residual.ages());
         let transfer = TransferId { kind: TransferKind::Push, round };
         let push = Outbound::blocks(transfer, order, start.allowance, Some(urgent));
-        let push = push.limited(start.window);
+        let Some(repair) = Repair::from_wire(start.repair) else {
+            let why =
+                format!("the server wants repair {}, which this worker has not", start.repair);
+            return self.leave(ByeCode::Refused, &why);
+        };
+        let push = push.limited(start.window).repaired(repair);
         self.report(round, Report::Trained { loss });
         self.session.send(push);
     }
