@@ -75,12 +75,7 @@ impl Outbound {
 
     /// A transfer of `total` blocks that are sent in the order in which they are [released](Self::release).
     #[must_use]
-    pub fn streamed(
-        id: TransferId,
-        total: u32,
-        allowance: u32,
-        urgent: Option<Bitmap>,
-    ) -> Self {
+    pub fn streamed(id: TransferId, total: u32, allowance: u32, urgent: Option<Bitmap>) -> Self {
         Self {
             id,
             since: PacketNumber(0),

@@ -4,6 +4,8 @@ use super::error::PlanError;
 use super::{Length, Load, Plan};
 use crate::ps::config::ServerConfig;
 use crate::ps::optimizer::ScheduleConfig;
+use crate::units::Tolerance;
+use crate::wire::Carrier;
 
 /// Examples of a data set; a synthetic load has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl Plan {
             Load::Synthetic { .. } => 0,
         };
         let eval_every = u64::from(eval_every).saturating_mul(self.rounds_per_epoch(train_len));
+        let (reliable, policy) = (self.transport.is_reliable(), self.policy.clone());
         Ok(ServerConfig {
             plan: brief.into(),
             workers: self.workers,
@@ -102,9 +105,10 @@ impl Plan {
             eval_every: u32::try_from(eval_every).unwrap_or(u32::MAX),
             missing: self.missing,
             codec: self.codec,
-            pull_tolerance: self.pull_tolerance,
-            streamed: true,
-            policy: self.policy.clone(),
+            pull_tolerance: if reliable { Tolerance::ZERO } else { self.pull_tolerance },
+            streamed: self.transport.is_streamed(),
+            carrier: if self.transport.is_tcp() { Carrier::Stream } else { Carrier::Datagrams },
+            policy: if reliable { policy.with_tolerance(Tolerance::ZERO) } else { policy },
             sgd: self.sgd,
             schedule: self.schedule(train_len)?,
             worker_timeout: self.worker_timeout,

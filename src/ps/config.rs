@@ -8,6 +8,7 @@ use super::optimizer::{ScheduleConfig, SgdConfig};
 use super::policy::PolicyConfig;
 use crate::codec::Codec;
 use crate::units::Tolerance;
+use crate::wire::Carrier;
 
 /// A checked run, as the server core sees it.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct ServerConfig {
     pub pull_tolerance: Tolerance,
     /// Whether a block of the new parameters leaves as soon as its average is known, while pushes still arrive.
     pub streamed: bool,
+    /// What carries the words of the workers.
+    pub carrier: Carrier,
     /// What drives the tolerance of pushes.
     pub policy: PolicyConfig,
     /// The optimizer.

@@ -9,6 +9,7 @@
 
 mod evaluation;
 mod input;
+mod stream;
 mod time;
 mod training;
 mod turn;
