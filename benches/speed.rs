@@ -19,6 +19,7 @@ use mlt_lite::ps::server::ServerCore;
 use mlt_lite::report::{Cell, Column, Table};
 use mlt_lite::run::{Job, WORDS, prepare};
 use mlt_lite::train::Processor;
+use mlt_lite::transport::Transport;
 use mlt_lite::units::Instant;
 
 /// Bytes of f32 that the kernels work on.
@@ -170,14 +171,16 @@ fn our_rounds() -> Vec<f64> {
         .to_vec();
     let plan = Plan::from_entries(entries, &WORDS).expect("a valid plan");
     let job = Job::new(plan).expect("a synthetic load");
-    let listening = Listening::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let listening =
+        Listening::bind(([127, 0, 0, 1], 0).into(), &Transport::Bounded).expect("a free port");
     let address = listening.address().to_string();
     for _ in 0..WORKERS {
         let address = address.clone();
         std::thread::spawn(move || {
             let processor = Processor::new(prepare(PathBuf::new(), NonZeroUsize::MIN));
             let mut stop = Stop::listen().expect("signals");
-            work(&address, processor, &|_| None, Duration::from_secs(9), &mut stop, |_| ())
+            let (transport, wait) = (Transport::Bounded, Duration::from_secs(9));
+            work(&address, &transport, processor, &|_| None, wait, &mut stop, |_| ())
         });
     }
     let clock = Clock::start();

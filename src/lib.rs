@@ -27,5 +27,6 @@ pub mod shape;
 pub mod sim;
 pub mod simd;
 pub mod train;
+pub mod transport;
 pub mod units;
 pub mod wire;

@@ -2,59 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::Command;
 
 mod common;
+#[path = "common/process.rs"]
+mod process;
 
 use common::{Scratch, said};
-
-/// A process that does not outlive its test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    fn start(mut command: Command) -> Self {
-        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    /// Waits for the end: exit code, standard output, standard error.
-    fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut out, mut err) = (String::new(), String::new());
-        self.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        self.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-        (self.0.wait().unwrap().code(), out, err)
-    }
-}
-
-/// A server at a free port, and the address that its first line names.
-fn server(scratch: &Scratch, flags: &str) -> (Process, String) {
-    let mut process =
-        Process::start(scratch.command(&format!("server --bind 127.0.0.1:0 {flags}")));
-    let stdout = process.0.stdout.as_mut().unwrap();
-    let mut byte = [0];
-    let mut line = String::new();
-    while stdout.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
-        line.push(byte[0].into());
-    }
-    let address = line.split_whitespace().last().expect("a line that ends in an address");
-    assert!(line.contains("mlt-lite worker"), "{line}");
-    (process, address.to_owned())
-}
+use process::{Process, await_line, await_one, server};
 
 const QUICK: &str = "--model fc --epochs 2 --batch 32 --workers 3 --seed 5 --json";
 
@@ -188,30 +145,6 @@ fn a_killed_worker_is_dropped_and_a_new_one_may_join() {
     }
     let checkpoint = scratch.json("eval runs/run/interrupted.safetensors --json");
     assert!(checkpoint["accuracy"].as_f64().unwrap() > 0.3);
-}
-
-/// Waits until a line of a growing file is as wanted.
-fn await_line(path: &Path, wanted: impl Fn(&str) -> bool) {
-    await_one(|| {
-        let file = std::fs::File::open(path).ok()?;
-        BufReader::new(file).lines().map_while(Result::ok).find(|line| wanted(line))
-    });
-}
-
-/// Waits until `find` finds something.
-fn await_one<T>(find: impl Fn() -> Option<T>) -> T {
-    for _ in 0..600 {
-        if let Some(found) = find() {
-            return found;
-        }
-        pause();
-    }
-    panic!("it did not come");
-}
-
-#[expect(clippy::disallowed_methods, reason = "another process writes the file that is waited for")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(50));
 }
 
 #[test]

@@ -8,7 +8,18 @@ use std::path::{Path, PathBuf};
 /// The layers from the ground up. A module imports from lower rows only; the ground row is one vocabulary.
 /// A module that is missing here is a decision that has not been made.
 const LAYERS: &[&[&str]] = &[
-    &["bitmap", "event", "ids", "named", "nearest", "rng", "scratch", "shape", "units"],
+    &[
+        "bitmap",
+        "event",
+        "ids",
+        "named",
+        "nearest",
+        "rng",
+        "scratch",
+        "shape",
+        "transport",
+        "units",
+    ],
     &["simd"],
     &["codec", "link", "wire"],
     &["flat"],

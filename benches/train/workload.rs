@@ -66,7 +66,7 @@ impl Training {
         let images = &self.images[batch.start * SHAPE.values()..batch.end * SHAPE.values()];
         let (parameters, gradient) = (&mut self.parameters, &mut self.gradient);
         let loss = self.network.gradient(parameters, images, &self.labels[batch], gradient);
-        self.optimizer.step(parameters, gradient, LR);
+        self.optimizer.step(parameters, 0, gradient, LR);
         loss
     }
 }

@@ -10,6 +10,7 @@ use super::server_address;
 use crate::model::Engine;
 use crate::named::UnknownName;
 use crate::plan::{Document, Entry, PlanError, overlay};
+use crate::transport::{Transport, UnknownTransport};
 use crate::units::parse_duration;
 
 /// A command.
@@ -91,6 +92,8 @@ macro_rules! plan_command {
             clr_freq
             /// clr: relative change of the gradient's norm that is critical (default: 0.5)
             clr_eta
+            /// what carries pushes and pulls: bounded, reliable, passes, early-close, timeout, tcp, tcp-streamed, tcp:cubic ... (default: bounded)
+            transport
             /// simulation: time of a training step, such as 20ms+-2ms (default: 0ms)
             compute
             /// silence after which a worker is dropped (default: 5s)
@@ -197,6 +200,9 @@ pub struct Worker {
     /// folder that holds the data sets (default: data)
     #[argh(option, default = "PathBuf::from(\"data\")")]
     pub data_dir: PathBuf,
+    /// how the server is reached: bounded (UDP), tcp or tcp:cubic, as the server's line says (default: bounded)
+    #[argh(option, default = "Transport::Bounded", from_str_fn(transport))]
+    pub transport: Transport,
     /// how long to look for a server before leaving (default: 60s)
     #[argh(option, default = "Duration::from_secs(60)", from_str_fn(time))]
     pub give_up: Duration,
@@ -332,6 +338,10 @@ pub const THREADS_MAX: usize = 1024;
 fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads = text.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= THREADS_MAX);
     threads.ok_or_else(|| format!("expected a whole number from 1 to {THREADS_MAX}"))
+}
+
+fn transport(text: &str) -> Result<Transport, String> {
+    text.parse().map_err(|error: UnknownTransport| error.to_string())
 }
 
 fn engine(text: &str) -> Result<Engine, String> {

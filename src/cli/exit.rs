@@ -95,6 +95,7 @@ impl From<net::NetError> for Failure {
     fn from(error: net::NetError) -> Self {
         let exit = match error {
             net::NetError::Resolve { .. } => Exit::Unreachable,
+            net::NetError::Control { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
         Self::new(exit, error)

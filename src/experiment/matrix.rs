@@ -92,6 +92,7 @@ impl Experiment {
             for rest in groups.iter().flat_map(|group| product(group)) {
                 let entries = overlay([row.clone(), rest].concat(), flags.to_vec())?;
                 let plan = Plan::from_entries(entries, words)?;
+                let plan = if mode == Mode::Sim { plan.simulated()? } else { plan };
                 let digest = plan.digest();
                 if !cells.iter().any(|cell| cell.digest == digest) {
                     cells.push(Cell { mode, plan, digest, labels: Vec::new() });

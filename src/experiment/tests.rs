@@ -65,6 +65,7 @@ fn summary(cell: &Cell) -> Summary {
         evaluations: vec![],
         diverged: None,
         failure: None,
+        transport: cell.plan.transport.to_string(),
         plan: cell.digest.clone(),
         folder: String::new(),
     }

@@ -22,6 +22,16 @@ pub enum NetError {
         /// Why it was not found.
         source: io::Error,
     },
+    /// The kernel has not got a congestion control, or not for us.
+    #[error("cannot use the congestion control `{control}`: this system offers {names} ({list})")]
+    Control {
+        /// Its name.
+        control: String,
+        /// What there is.
+        names: String,
+        /// Where that is written.
+        list: &'static str,
+    },
     /// A socket does not work.
     #[error("the socket failed")]
     Socket(#[from] io::Error),

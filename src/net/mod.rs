@@ -1,10 +1,12 @@
-//! The cores over real sockets: smol, UDP, the machine's clock.
+//! The cores over real sockets: smol, UDP or TCP, the machine's clock.
 
 mod clock;
+mod datagrams;
 mod error;
 mod server;
 mod socket;
 mod stop;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod weather;

@@ -1,13 +1,15 @@
-//! The server core over a socket.
+//! The server core over whatever carries the words of its workers.
 
 use std::net::SocketAddr;
 
 use smol::future::FutureExt;
 
 use super::socket::Socket;
-use super::{BATCHES_MAX, Clock, NetError, Stop};
+use super::stream::Streams;
+use super::{Clock, NetError, Stop};
 use crate::event::Stamped;
 use crate::ps::server::{Outcome, ServerCore};
+use crate::transport::Transport;
 use crate::units::Instant;
 
 /// Sees what happens at a server; an error stops the run.
@@ -31,27 +33,62 @@ pub trait Watch {
 /// How often a [`Watch`] is asked.
 const CHECK: std::time::Duration = std::time::Duration::from_millis(250);
 
-/// A socket that workers can already reach.
+/// Where workers come and go.
+pub(super) trait Door {
+    /// Hands the core what has arrived, up to a limit; whether there may be more.
+    fn receive(&mut self, core: &mut ServerCore, clock: Clock) -> Result<bool, NetError>;
+
+    /// Sends what is to be sent, up to a limit; whether there may be more.
+    async fn transmit(
+        &mut self,
+        core: &mut ServerCore,
+        clock: Clock,
+        buf: &mut Vec<u8>,
+    ) -> Result<bool, NetError>;
+
+    /// Waits until something can be received, or sent that could not be before.
+    async fn ready(&mut self) -> Result<(), NetError>;
+
+    /// Sends the last words.
+    async fn finish(
+        &mut self,
+        core: &mut ServerCore,
+        clock: Clock,
+        buf: &mut Vec<u8>,
+    ) -> Result<(), NetError>;
+}
+
+/// A door that workers can already reach.
 pub struct Listening {
-    socket: Socket,
+    carrier: Carrier,
     address: SocketAddr,
 }
 
+enum Carrier {
+    Datagrams(Box<Socket>),
+    Streams(Box<Streams>),
+}
+
 enum Wake {
-    Datagram,
+    Ready,
     Timeout,
     Stop,
 }
 
 impl Listening {
-    /// Listens at `address`.
+    /// Listens at `address` for workers that come by `transport`.
     ///
     /// # Errors
     /// If that is not possible.
-    pub fn bind(address: SocketAddr) -> Result<Self, NetError> {
+    pub fn bind(address: SocketAddr, transport: &Transport) -> Result<Self, NetError> {
+        if transport.is_tcp() {
+            let streams = Streams::bind(address, transport.control())?;
+            let address = streams.local_address()?;
+            return Ok(Self { carrier: Carrier::Streams(Box::new(streams)), address });
+        }
         let socket = Socket::bind(address)?;
         let address = socket.local_address()?;
-        Ok(Self { socket, address })
+        Ok(Self { carrier: Carrier::Datagrams(Box::new(socket)), address })
     }
 
     /// Where it listens.
@@ -60,42 +97,63 @@ impl Listening {
         self.address
     }
 
-    /// Datagrams that the receive buffer holds.
+    /// Datagrams that the receive buffer holds; of streams, the kernel takes care.
     #[must_use]
     pub fn capacity(&self) -> u16 {
-        self.socket.capacity()
+        match &self.carrier {
+            Carrier::Datagrams(socket) => socket.capacity(),
+            Carrier::Streams(_) => u16::MAX,
+        }
     }
 
     /// Serves until the run has ended, one way or another.
     ///
     /// # Errors
-    /// If the socket fails, or the watch says so.
+    /// If the door fails, or the watch says so.
     pub fn serve<W: Watch>(
-        mut self,
+        self,
         core: &mut ServerCore,
         clock: Clock,
         stop: &mut Stop,
         watch: &mut W,
     ) -> Result<Outcome, W::Error>
+    where
+        W::Error: From<NetError>,
+    {
+        match self.carrier {
+            Carrier::Datagrams(door) => Serving { door: *door, core, clock }.serve(stop, watch),
+            Carrier::Streams(door) => Serving { door: *door, core, clock }.serve(stop, watch),
+        }
+    }
+}
+
+struct Serving<'a, D> {
+    door: D,
+    core: &'a mut ServerCore,
+    clock: Clock,
+}
+
+impl<D: Door> Serving<'_, D> {
+    fn serve<W: Watch>(mut self, stop: &mut Stop, watch: &mut W) -> Result<Outcome, W::Error>
     where
         W::Error: From<NetError>,
     {
         smol::block_on(async {
             let mut buf = Vec::new();
-            let result = self.run(core, clock, stop, watch, &mut buf).await;
+            let result = self.run(stop, watch, &mut buf).await;
             if result.is_err() {
-                core.stop("the server failed");
-                // The first error is the one to tell.
-                let _ = self.transmit(core, clock, &mut buf).await;
+                self.core.stop("the server failed");
             }
-            result
+            let finished = self.door.finish(self.core, self.clock, &mut buf).await;
+            // The first error is the one to tell.
+            let outcome = result?;
+            finished?;
+            Ok(outcome)
         })
     }
 
     async fn run<W: Watch>(
         &mut self,
-        core: &mut ServerCore,
-        clock: Clock,
         stop: &mut Stop,
         watch: &mut W,
         buf: &mut Vec<u8>,
@@ -103,73 +161,43 @@ impl Listening {
     where
         W::Error: From<NetError>,
     {
+        let Self { door, core, clock } = self;
         loop {
-            let more = self.receive(core, clock)?;
+            let more = door.receive(core, *clock)?;
             core.handle_timeout(clock.now());
-            let more = self.transmit(core, clock, buf).await? || more;
+            let more = door.transmit(core, *clock, buf).await? || more;
             while let Some(stamped) = core.poll_event() {
                 watch.see(&stamped, core)?;
             }
             watch.check()?;
             if let Some(outcome) = core.outcome() {
-                let outcome = outcome.clone();
-                self.transmit(core, clock, buf).await?;
-                return Ok(outcome);
+                return Ok(outcome.clone());
             }
             let deadline = core.poll_timeout().map_or(Instant::MAX, |(at, _)| at);
             let deadline = if more { Instant::ZERO } else { deadline.min(clock.now() + CHECK) };
-            match self.wait(deadline, clock, stop).await? {
-                Wake::Datagram | Wake::Timeout => {}
+            match wait(door, deadline, *clock, stop).await? {
+                Wake::Ready | Wake::Timeout => {}
                 Wake::Stop => core.stop("the server was interrupted"),
             }
         }
     }
+}
 
-    fn receive(&mut self, core: &mut ServerCore, clock: Clock) -> Result<bool, NetError> {
-        self.socket.receive(clock, |at, from, datagram| {
-            core.handle_datagram(clock.now(), at, from, datagram);
-        })
-    }
-
-    /// Sends what is to be sent, up to a limit; whether there may be more. What arrives meanwhile is taken in between
-    /// batches.
-    async fn transmit(
-        &mut self,
-        core: &mut ServerCore,
-        clock: Clock,
-        buf: &mut Vec<u8>,
-    ) -> Result<bool, NetError> {
-        for _ in 0..BATCHES_MAX {
-            let mut left = core.poll_transmit(clock.now(), buf);
-            while let Some(to) = left.take_if(|to| self.socket.fits(*to, buf)) {
-                self.socket.add(to, buf);
-                left = core.poll_transmit(clock.now(), buf);
-            }
-            self.socket.flush().await?;
-            let Some(to) = left else { return Ok(false) };
-            self.socket.add(to, buf);
-            self.receive(core, clock)?;
-        }
-        self.socket.flush().await?;
-        Ok(true)
-    }
-
-    async fn wait(
-        &self,
-        deadline: Instant,
-        clock: Clock,
-        stop: &mut Stop,
-    ) -> Result<Wake, NetError> {
-        let datagram = async { self.socket.readable().await.map(|()| Wake::Datagram) };
-        let timeout = async {
-            smol::Timer::at(clock.at(deadline)).await;
-            Ok(Wake::Timeout)
-        };
-        let stopped = async {
-            stop.wait().await;
-            Ok(Wake::Stop)
-        };
-        // An interrupt goes before all else.
-        stopped.or(timeout).or(datagram).await
-    }
+async fn wait(
+    door: &mut impl Door,
+    deadline: Instant,
+    clock: Clock,
+    stop: &mut Stop,
+) -> Result<Wake, NetError> {
+    let ready = async { door.ready().await.map(|()| Wake::Ready) };
+    let timeout = async {
+        smol::Timer::at(clock.at(deadline)).await;
+        Ok(Wake::Timeout)
+    };
+    let stopped = async {
+        stop.wait().await;
+        Ok(Wake::Stop)
+    };
+    // An interrupt goes before all else.
+    stopped.or(timeout).or(ready).await
 }

@@ -14,7 +14,9 @@ use crate::ps::policy::PolicyConfig;
 use crate::ps::server::{Outcome, ServerCore};
 use crate::ps::worker::{End, Setup};
 use crate::train::{Prepared, Processor, Synthetic};
+use crate::transport::Transport;
 use crate::units::{Instant, Tolerance};
+use crate::wire::Carrier;
 
 struct Count {
     repaired: u32,
@@ -57,7 +59,7 @@ fn processor(layout: &Arc<Layout>) -> Processor {
     }))
 }
 
-fn server(layout: &Arc<Layout>, capacity: u16) -> ServerCore {
+fn server(layout: &Arc<Layout>, capacity: u16, transport: &Transport) -> ServerCore {
     let config = ServerConfig {
         plan: "synthetic".into(),
         workers: 3,
@@ -71,7 +73,8 @@ fn server(layout: &Arc<Layout>, capacity: u16) -> ServerCore {
         codec: crate::codec::Codec::Raw,
         pull_tolerance: Tolerance::ZERO,
         scheme: Scheme::Bounded,
-        streamed: true,
+        streamed: transport.is_streamed(),
+        carrier: if transport.is_tcp() { Carrier::Stream } else { Carrier::Datagrams },
         policy: PolicyConfig::Static { tolerance: Tolerance::ZERO },
         sgd: SgdConfig { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
         schedule: ScheduleConfig { lr: 0.1, kind: ScheduleKind::Constant },
@@ -83,22 +86,24 @@ fn server(layout: &Arc<Layout>, capacity: u16) -> ServerCore {
 }
 
 /// Twenty rounds of three workers, under the conditions `net`; the final parameters as bits.
-fn run(net: &'static str) -> (Vec<u32>, Count) {
-    let layout = layout();
-    let listening = Listening::bind(([127, 0, 0, 1], 0).into()).unwrap();
+fn run(transport: &'static str, net: &'static str) -> (Vec<u32>, Count) {
+    let (layout, transport) = (layout(), transport.parse::<Transport>().unwrap());
+    let listening = Listening::bind(([127, 0, 0, 1], 0).into(), &transport).unwrap();
     let address = listening.address().to_string();
     let workers: Vec<_> = (0..3)
         .map(|_| {
             let (address, processor) = (address.clone(), processor(&layout));
             let conditions = move |_: &str| Some(Conditions { net: net.parse().unwrap(), seed: 1 });
+            let transport = transport.clone();
             std::thread::spawn(move || {
                 let mut stop = Stop::listen().unwrap();
-                let give_up = Duration::from_secs(10);
-                work(&address, processor, &conditions, give_up, &mut stop, |_| ()).unwrap()
+                let wait = Duration::from_secs(10);
+                let tell = |_| ();
+                work(&address, &transport, processor, &conditions, wait, &mut stop, tell).unwrap()
             })
         })
         .collect();
-    let mut core = server(&layout, listening.capacity());
+    let mut core = server(&layout, listening.capacity(), &transport);
     let mut watch = Count { repaired: 0, rounds: 0 };
     let mut stop = Stop::listen().unwrap();
     let outcome = listening.serve(&mut core, Clock::start(), &mut stop, &mut watch).unwrap();
@@ -106,26 +111,38 @@ fn run(net: &'static str) -> (Vec<u32>, Count) {
     for worker in workers {
         assert_eq!(worker.join().unwrap(), End::Finished);
     }
+    assert_eq!(core.rejects().total() > 0, net.contains("loss"), "{:?}", core.rejects());
     (core.parameters().iter().map(|x| x.to_bits()).collect(), watch)
 }
 
 #[test]
 fn loss_changes_nothing_at_tolerance_zero() {
-    let (calm, watch) = run("");
+    let (calm, watch) = run("bounded", "");
     assert_eq!(watch.rounds, 20);
-    let (lossy, watch) = run("loss=10% dup=2% reorder=2% corrupt=1%");
+    let (lossy, watch) = run("bounded", "loss=10% dup=2% reorder=2% corrupt=1%");
     assert!(watch.repaired > 0);
     assert_eq!(calm, lossy);
 }
 
 #[test]
+fn streams_carry_the_same_run() {
+    let (datagrams, _) = run("bounded", "");
+    for transport in ["tcp", "tcp:reno", "tcp-streamed"] {
+        let (stream, watch) = run(transport, "");
+        assert_eq!((watch.rounds, watch.repaired), (20, 0));
+        assert_eq!(datagrams, stream, "{transport}");
+    }
+}
+
+#[test]
 fn a_taken_port_and_an_unknown_name_are_said() {
-    let first = Listening::bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let taken = Listening::bind(first.address()).err().unwrap().to_string();
+    let first = Listening::bind(([127, 0, 0, 1], 0).into(), &Transport::Bounded).unwrap();
+    let taken = Listening::bind(first.address(), &Transport::Bounded).err().unwrap().to_string();
     assert!(taken.contains("the port is taken"), "{taken}");
     let processor = processor(&layout());
     let mut stop = Stop::listen().unwrap();
-    let unknown =
-        work("no.such.host.invalid:1", processor, &|_| None, Duration::ZERO, &mut stop, |_| ());
+    let (host, wait) = ("no.such.host.invalid:1", Duration::ZERO);
+    let transport = Transport::Bounded;
+    let unknown = work(host, &transport, processor, &|_| None, wait, &mut stop, |_| ());
     assert!(matches!(unknown, Err(NetError::Resolve { .. })));
 }

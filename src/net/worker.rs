@@ -1,4 +1,5 @@
-//! The worker core over a socket: one thread for the network, one that computes, a channel each way between them.
+//! The worker core over whatever leads to its server: one thread for the network, one that computes, a channel each way
+//! between them.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -6,18 +7,17 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender, unbounded};
 use smol::future::FutureExt;
 
-use super::socket::Socket;
-use super::weather::Weather;
-use super::{BATCHES_MAX, Clock, NetError, Stop, entropy};
+use super::datagrams::Datagrams;
+use super::stream::Dial;
+use super::{Clock, NetError, Stop, entropy};
 use crate::ids::WorkerId;
 use crate::link::NetPlan;
-use crate::ps::worker::{Answer, Computed, End, Job, Work, WorkerCore, WorkerEvent};
+use crate::ps::worker::{Answer, Computed, End, Job, WorkerCore, WorkerEvent};
 use crate::train::{self, Exchange, Processor};
+use crate::transport::Transport;
 use crate::units::Instant;
-use crate::wire::{ByeCode, Rejects};
+use crate::wire::{ByeCode, Carrier, Rejects};
 
-/// How long an address of the server is tried before the next one.
-const TRY: Duration = Duration::from_secs(1);
 /// Nobody is left without a word for longer.
 const NOTICE: Duration = Duration::from_secs(2);
 
@@ -47,43 +47,79 @@ pub struct Conditions {
     pub seed: u64,
 }
 
-/// Looks for the server at `host` and works for it until it is over. `conditions` reads the network conditions to
-/// emulate out of a plan.
+/// What leads to the server.
+pub(super) trait Line {
+    /// Datagrams that the receive buffer holds.
+    fn capacity(&self) -> u16;
+
+    /// Hands the core what has arrived, up to a limit; whether there may be more.
+    fn receive(&mut self, core: &mut WorkerCore, clock: Clock) -> Result<bool, NetError>;
+
+    /// Sends what is to be sent, up to a limit; whether there may be more.
+    async fn transmit(&mut self, core: &mut WorkerCore, clock: Clock) -> Result<bool, NetError>;
+
+    /// Waits until something can be received, or sent that could not be before.
+    async fn ready(&mut self) -> Result<(), NetError>;
+
+    /// Takes in what the core has to tell.
+    fn handle_event(&mut self, now: Instant, event: &WorkerEvent);
+
+    /// When there is something to be done whatever arrives.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Whether something that was sent has not left yet.
+    fn has_underway(&mut self, now: Instant) -> bool;
+
+    /// What people should know while the server does not answer.
+    fn remark(&self) -> Option<&str>;
+}
+
+/// Looks for the server at `host` by `transport` and works for it until it is over. `conditions` reads the network
+/// conditions to emulate out of a plan.
 ///
 /// # Errors
-/// If the name has no address, or the socket fails.
+/// If the name has no address, or the system does not let us look.
 pub fn work(
     host: &str,
+    transport: &Transport,
     processor: Processor,
     conditions: &dyn Fn(&str) -> Option<Conditions>,
     give_up: Duration,
     stop: &mut Stop,
-    mut tell: impl FnMut(Note),
+    tell: impl FnMut(Note),
 ) -> Result<End, NetError> {
     let addresses = resolve(host)?;
-    let server = addresses[0];
-    let socket = Socket::bind(any(server))?;
+    if transport.is_tcp() {
+        let line = Dial::new(addresses, transport.control())?;
+        drive(line, Carrier::Stream, processor, give_up, stop, tell)
+    } else {
+        let line = Datagrams::new(addresses, conditions)?;
+        drive(line, Carrier::Datagrams, processor, give_up, stop, tell)
+    }
+}
+
+fn drive(
+    line: impl Line,
+    carrier: Carrier,
+    processor: Processor,
+    give_up: Duration,
+    stop: &mut Stop,
+    mut tell: impl FnMut(Note),
+) -> Result<End, NetError> {
     let clock = Clock::start();
-    let core = WorkerCore::new(socket.capacity(), give_up, entropy()?, clock.now());
+    let core = WorkerCore::new(line.capacity(), give_up, entropy()?, clock.now()).over(carrier);
     let (jobs, answers) = start(processor)?;
     let mut driver = Driver {
-        addresses,
-        server,
-        tried_at: clock.now(),
-        socket,
+        line,
         clock,
         core,
         jobs,
         answers,
-        weather: None,
-        number: None,
-        conditions,
         working: false,
         worked: 0,
         crashed: false,
         progress_at: clock.now(),
         noticed_at: clock.now(),
-        buf: Vec::new(),
     };
     smol::block_on(driver.run(stop, &mut tell))
 }
@@ -99,7 +135,7 @@ fn resolve(host: &str) -> Result<Vec<SocketAddr>, NetError> {
 }
 
 /// Any address of this machine from which `server` can be reached.
-fn any(server: SocketAddr) -> SocketAddr {
+pub(super) fn any(server: SocketAddr) -> SocketAddr {
     if server.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() }
 }
 
@@ -132,54 +168,46 @@ fn start(mut processor: Processor) -> Result<(Sender<Job>, Receiver<Answer>), Ne
     Ok((job_sender, answer_receiver))
 }
 
-struct Driver<'a> {
-    /// The server's addresses; the first is the one in use.
-    addresses: Vec<SocketAddr>,
-    server: SocketAddr,
-    tried_at: Instant,
-    socket: Socket,
+struct Driver<L> {
+    line: L,
     clock: Clock,
     core: WorkerCore,
     jobs: Sender<Job>,
     answers: Receiver<Answer>,
-    weather: Option<Weather>,
-    /// Our first number, which our link goes by.
-    number: Option<WorkerId>,
-    conditions: &'a dyn Fn(&str) -> Option<Conditions>,
     working: bool,
     /// Rounds computed.
     worked: u32,
     crashed: bool,
     progress_at: Instant,
     noticed_at: Instant,
-    buf: Vec<u8>,
 }
 
 enum Wake {
-    Datagram,
+    Ready,
     Timeout,
     Answer(Option<Answer>),
     Stop,
 }
 
-impl Driver<'_> {
+impl<L: Line> Driver<L> {
     async fn run(&mut self, stop: &mut Stop, tell: &mut impl FnMut(Note)) -> Result<End, NetError> {
         let mut end = None;
         loop {
-            let more = self.receive()?;
+            let more = self.line.receive(&mut self.core, self.clock)?;
             self.core.handle_timeout(self.clock.now());
             while let Some(event) = self.core.poll_event() {
                 self.handle_event(event, tell, &mut end).await;
             }
-            let more = self.transmit().await? || more;
-            if let Some(end) = end.take_if(|_| self.core.is_done() && !self.has_underway()) {
+            let more = self.line.transmit(&mut self.core, self.clock).await? || more;
+            let now = self.clock.now();
+            if let Some(end) = end.take_if(|_| self.core.is_done() && !self.line.has_underway(now))
+            {
                 tell(Note::PutAside(*self.core.rejects()));
                 return Ok(end);
             }
             self.notice(tell);
-            self.try_next_address()?;
             match self.wait(stop, more).await? {
-                Wake::Datagram | Wake::Timeout => {}
+                Wake::Ready | Wake::Timeout => {}
                 Wake::Answer(Some(answer)) => {
                     self.working = false;
                     self.progress_at = self.clock.now();
@@ -209,85 +237,17 @@ impl Driver<'_> {
         end: &mut Option<End>,
     ) {
         self.progress_at = self.clock.now();
+        self.line.handle_event(self.progress_at, &event);
         match event {
-            WorkerEvent::Welcome(worker) => {
-                self.number.get_or_insert(worker);
-                tell(Note::Joined(worker));
-            }
+            WorkerEvent::Welcome(worker) => tell(Note::Joined(worker)),
             WorkerEvent::Searching(why) => tell(Note::Searching(why)),
             WorkerEvent::Ended(how) => *end = Some(how),
             WorkerEvent::Job(job) => {
-                if let (Work::Prepare(plan), Some(worker)) = (&job.work, self.number()) {
-                    self.weather = (self.conditions)(plan).and_then(|Conditions { net, seed }| {
-                        Weather::new(net.for_worker(worker), seed, worker)
-                    });
-                }
                 self.working = true;
                 // Only after a crash is nobody there to take it, and then the answers' end tells.
                 let _ = self.jobs.send(job).await;
             }
         }
-    }
-
-    /// Takes in what has arrived, by way of the emulated link if there is one.
-    fn receive(&mut self) -> Result<bool, NetError> {
-        let Self { socket, core, clock, weather, server, buf, .. } = self;
-        let more = socket.receive(*clock, |at, from, datagram| {
-            let now = clock.now();
-            match weather {
-                _ if from != *server => {}
-                Some(weather) => weather.down().send(now, datagram),
-                None => core.handle_datagram(now, at, datagram),
-            }
-        })?;
-        if let Some(weather) = weather {
-            let now = clock.now();
-            while weather.down().poll(now, buf) {
-                core.handle_datagram(now, now, buf);
-            }
-        }
-        Ok(more)
-    }
-
-    /// Sends what is to be sent, up to a limit; whether there may be more. What arrives meanwhile is taken in between
-    /// batches.
-    async fn transmit(&mut self) -> Result<bool, NetError> {
-        for _ in 0..BATCHES_MAX {
-            let mut left = self.next_datagram();
-            while left && self.socket.fits(self.server, &self.buf) {
-                self.socket.add(self.server, &self.buf);
-                left = self.next_datagram();
-            }
-            self.socket.flush().await?;
-            if !left {
-                return Ok(false);
-            }
-            self.socket.add(self.server, &self.buf);
-            self.receive()?;
-        }
-        self.socket.flush().await?;
-        Ok(true)
-    }
-
-    /// Puts the next datagram that leaves into the buffer, by way of the emulated link if there is one.
-    fn next_datagram(&mut self) -> bool {
-        let now = self.clock.now();
-        let Some(weather) = &mut self.weather else {
-            return self.core.poll_transmit(now, &mut self.buf);
-        };
-        while self.core.poll_transmit(now, &mut self.buf) {
-            weather.up().send(now, &self.buf);
-        }
-        weather.up().poll(now, &mut self.buf)
-    }
-
-    /// The number that our link goes by: the first one we were given.
-    fn number(&self) -> Option<u16> {
-        self.number.map(|WorkerId(number)| u16::try_from(number).unwrap_or(u16::MAX))
-    }
-
-    fn has_underway(&mut self) -> bool {
-        self.weather.as_mut().is_some_and(|weather| weather.up().in_flight() > 0)
     }
 
     fn notice(&mut self, tell: &mut impl FnMut(Note)) {
@@ -297,38 +257,17 @@ impl Driver<'_> {
         }
         self.noticed_at = now;
         let (what, since) = self.core.waits_for(now, self.working);
-        let mut what = what.to_owned();
-        if self.socket.is_too_narrow() {
-            what.push_str("; this machine sends no datagrams of 1,392 bytes: raise the MTU of the interface to 1,420");
-        }
-        tell(Note::Waiting(now - since.unwrap_or(self.progress_at), what));
-    }
-
-    /// While nobody answers, every address of the server's name has its turn.
-    fn try_next_address(&mut self) -> Result<(), NetError> {
-        let now = self.clock.now();
-        if self.number.is_some() || self.addresses.len() < 2 || now - self.tried_at < TRY {
-            return Ok(());
-        }
-        self.tried_at = now;
-        self.addresses.rotate_left(1);
-        let server = self.addresses[0];
-        if server.is_ipv4() != self.server.is_ipv4() {
-            self.socket = Socket::bind(any(server))?;
-        }
-        self.server = server;
-        Ok(())
+        let remark = self.line.remark().map_or_else(String::new, |remark| format!("; {remark}"));
+        tell(Note::Waiting(now - since.unwrap_or(self.progress_at), format!("{what}{remark}")));
     }
 
     /// Waits for what comes next; not at all if there is `more` to be received. An interrupt goes before all else.
-    async fn wait(&self, stop: &mut Stop, more: bool) -> Result<Wake, NetError> {
+    async fn wait(&mut self, stop: &mut Stop, more: bool) -> Result<Wake, NetError> {
         let core = self.core.poll_timeout().map(|(at, _)| at);
-        let weather = self.weather.as_ref().and_then(Weather::poll_timeout);
         let notice = self.noticed_at.max(self.progress_at) + NOTICE;
-        let tried = Some(self.tried_at + TRY).filter(|_| self.number.is_none());
-        let deadline = core.into_iter().chain(weather).chain(tried).fold(notice, Instant::min);
+        let deadline = core.into_iter().chain(self.line.poll_timeout()).fold(notice, Instant::min);
         let deadline = if more { Instant::ZERO } else { deadline };
-        let datagram = async { self.socket.readable().await.map(|()| Wake::Datagram) };
+        let ready = async { self.line.ready().await.map(|()| Wake::Ready) };
         let timeout = async {
             smol::Timer::at(self.clock.at(deadline)).await;
             Ok(Wake::Timeout)
@@ -343,6 +282,6 @@ impl Driver<'_> {
             stop.wait().await;
             Ok(Wake::Stop)
         };
-        stopped.or(answer).or(timeout).or(datagram).await
+        stopped.or(answer).or(timeout).or(ready).await
     }
 }

@@ -31,6 +31,7 @@ use crate::ps::missing::Missing;
 use crate::ps::optimizer::SgdConfig;
 use crate::ps::policy::PolicyConfig;
 use crate::sim::ComputeTime;
+use crate::transport::Transport;
 use crate::units::Tolerance;
 
 /// Every key of a plan, in the order of the canonical text. A flag is a key behind two dashes.
@@ -61,6 +62,7 @@ pub const KEYS: &[&str] = &[
     "policy",
     "clr-freq",
     "clr-eta",
+    "transport",
     "net",
     "compute",
     "worker-timeout",
@@ -94,6 +96,8 @@ pub struct Plan {
     pub pull_tolerance: Tolerance,
     /// What drives the tolerance of pushes.
     pub policy: PolicyConfig,
+    /// How pushes and pulls travel.
+    pub transport: Transport,
     /// Network conditions, clauses joined by `; `; empty: as the network is.
     pub net: String,
     /// What stands for the time of a training step in a simulation.
@@ -151,6 +155,19 @@ pub enum Length {
 }
 
 impl Plan {
+    /// The same plan, to be simulated.
+    ///
+    /// # Errors
+    /// If it needs what only a kernel has.
+    pub fn simulated(self) -> Result<Self, PlanError> {
+        if self.transport.is_tcp() {
+            let entry = Entry::flag("transport", &self.transport.to_string()).to_string();
+            let reason = "a simulation has no kernel, whose TCP this is: use `train` or `server`";
+            return Err(PlanError::Refused { entry, reason: reason.to_owned() });
+        }
+        Ok(self)
+    }
+
     /// The name that the run folder gets: the one given, else one that says what runs (and to be numbered).
     #[must_use]
     pub fn folder(&self) -> Folder {

@@ -14,6 +14,7 @@ use crate::codec::Codec;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::SgdConfig;
 use crate::ps::policy::PolicyConfig;
+use crate::transport::Transport;
 use crate::units::{ByteSize, Tolerance, parse_duration};
 
 /// What a plan has to know of its model's recipe.
@@ -73,6 +74,7 @@ impl Plan {
             missing: typed.named("missing")?.unwrap_or(Missing::Feedback),
             pull_tolerance: typed.tolerance("pull-tolerance")?,
             policy: typed.policy()?,
+            transport: typed.transport()?,
             net: typed.checked("net", "")?,
             compute: typed
                 .parse("compute", "a duration, such as `20ms` or `20ms+-2ms`")?
@@ -245,6 +247,18 @@ impl Typed<'_> {
                 Err(refused(entry, "Nesterov's step needs a momentum above 0".to_owned()))
             }
             _ => Ok(sgd),
+        }
+    }
+
+    /// The transport; over TCP there are no datagrams to which anything could happen.
+    fn transport(&self) -> Result<Transport, PlanError> {
+        let transport: Transport = self.named("transport")?.unwrap_or_default();
+        match (self.entry("transport"), self.entry("net")) {
+            (Some(tcp), Some(net)) if transport.is_tcp() && !net.text.trim().is_empty() => {
+                let advice = "the kernel's TCP passes no emulated link; impair its network from outside (tc, a lab)";
+                Err(conflict(tcp, net, advice))
+            }
+            _ => Ok(transport),
         }
     }
 

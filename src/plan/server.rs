@@ -5,6 +5,9 @@ use super::{Length, Load, Plan};
 use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::optimizer::ScheduleConfig;
+use crate::transport::Transport;
+use crate::units::Tolerance;
+use crate::wire::Carrier;
 
 /// Examples of a data set; a synthetic load has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +16,16 @@ pub struct DataSize {
     pub train: u64,
     /// Of the test set.
     pub test: u32,
+}
+
+/// How transfers of a transport deal with loss.
+const fn scheme(transport: &Transport) -> Scheme {
+    match transport {
+        Transport::Bounded | Transport::Reliable | Transport::Tcp { .. } => Scheme::Bounded,
+        Transport::Passes => Scheme::Passes,
+        Transport::EarlyClose => Scheme::EarlyClose,
+        Transport::Timeout => Scheme::Timeout,
+    }
 }
 
 impl Plan {
@@ -92,6 +105,7 @@ impl Plan {
             Load::Synthetic { .. } => 0,
         };
         let eval_every = u64::from(eval_every).saturating_mul(self.rounds_per_epoch(train_len));
+        let (reliable, policy) = (self.transport.is_reliable(), self.policy.clone());
         Ok(ServerConfig {
             plan: brief.into(),
             workers: self.workers,
@@ -103,10 +117,11 @@ impl Plan {
             eval_every: u32::try_from(eval_every).unwrap_or(u32::MAX),
             missing: self.missing,
             codec: self.codec,
-            pull_tolerance: self.pull_tolerance,
-            scheme: Scheme::Bounded,
-            streamed: true,
-            policy: self.policy.clone(),
+            pull_tolerance: if reliable { Tolerance::ZERO } else { self.pull_tolerance },
+            scheme: scheme(&self.transport),
+            streamed: self.transport.is_streamed(),
+            carrier: if self.transport.is_tcp() { Carrier::Stream } else { Carrier::Datagrams },
+            policy: if reliable { policy.with_tolerance(Tolerance::ZERO) } else { policy },
             sgd: self.sgd,
             schedule: self.schedule(train_len)?,
             worker_timeout: self.worker_timeout,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::rng;
+use crate::wire::Carrier;
 
 fn recipe(name: &str) -> Result<RecipeFacts, String> {
     match name {
@@ -50,6 +51,7 @@ fn an_empty_plan_is_all_defaults() {
     tolerance = "0%"
     pull-tolerance = "0%"
     policy = "static"
+    transport = "bounded"
     net = ""
     compute = "0s"
     worker-timeout = "5s"
@@ -78,6 +80,7 @@ fn a_synthetic_plan_has_no_training_keys() {
     policy = "clr"
     clr-freq = 10
     clr-eta = 0.5
+    transport = "bounded"
     net = ""
     compute = "0s"
     worker-timeout = "5s"
@@ -118,6 +121,10 @@ fn bad_plans_say_what_is_wrong() {
         "missing = 'none'",
         "tolerance = '120%'",
         "policy = 'magic'",
+        "transport = 'udp'",
+        "transport = 'reliable:cubic'",
+        "transport = 'tcp:'",
+        "transport = 'tcp-streamed:bbr'\nnet = 'loss=5%'",
         "clr-eta = 0",
         "shards = 'bad'",
         "net = 'bad'",
@@ -170,7 +177,7 @@ fn lines_hold_any_text() {
 fn local_keys_change_no_digest_and_all_others_do() {
     let digest = |text: &str| plan(text).unwrap().digest();
     let base = digest("");
-    insta::assert_snapshot!(base, @"d4fdbe2c4d257af8c2781aab2ad8403b159af49e57a919a93aae50095261e52a");
+    insta::assert_snapshot!(base, @"63f30d592213ca7bd2e10514876fc71a86f074fd7cc379327168baf8058c8c30");
     assert_eq!(base, digest("name = 'a'\ndata-dir = '/b'"));
     let texts = [
         "lr = 0.1",
@@ -179,6 +186,9 @@ fn local_keys_change_no_digest_and_all_others_do() {
         "net = 'loss=1%'",
         "epochs = 6",
         "policy = 'clr'",
+        "transport = 'reliable'",
+        "transport = 'tcp'",
+        "transport = 'tcp:cubic'",
         "shards = 'x'",
     ];
     for text in texts {
@@ -211,6 +221,8 @@ fn random(seed: u64) -> String {
     line("missing", format!("'{}'", ["zero", "mean", "feedback"][below(3) as usize]));
     line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
     line("policy", format!("'{}'", ["static", "clr"][below(2) as usize]));
+    let transports = ["bounded", "reliable", "tcp", "tcp-streamed:bbr"];
+    line("transport", format!("'{}'", transports[below(4) as usize]));
     line("clr-eta", format!("{:?}", (1 + below(1 << 50)) as f64 / 1e9));
     line("clr-freq", (1 + below(100)).to_string());
     line("schedule", format!("'{}'", ["cosine:3", "step:3,9:0.3", "constant"][below(3) as usize]));
@@ -254,6 +266,20 @@ fn the_server_gets_rounds() {
     assert_eq!((synthetic.rounds, synthetic.eval_every, synthetic.train_len), (100, 0, 300));
     assert!(config("epochs = 100000", u64::MAX, 1).is_err());
     assert!(config("rounds = 10\nschedule = 'cosine:1'", 1438, 359).is_err());
+}
+
+#[test]
+fn only_one_transport_tolerates_anything() {
+    let tolerant = "tolerance = '2%'\npull-tolerance = '1%'\npolicy = 'clr'\n";
+    for transport in ["bounded", "reliable", "tcp", "tcp-streamed"] {
+        let plan = plan(&format!("{tolerant}transport = '{transport}'")).unwrap();
+        let config = plan.server_config(DataSize { train: 100, test: 10 }, "").unwrap();
+        let PolicyConfig::Clr { tolerance, .. } = config.policy else { panic!("no regimes") };
+        let tolerates = tolerance != Tolerance::ZERO && config.pull_tolerance != Tolerance::ZERO;
+        assert_eq!(tolerates, transport == "bounded", "{transport}");
+        assert_eq!(config.carrier == Carrier::Stream, plan.transport.is_tcp());
+        assert_eq!(plan.simulated().is_err(), transport.starts_with("tcp"));
+    }
 }
 
 #[test]

@@ -104,6 +104,7 @@ impl Plan {
             values.push(("clr-freq", freq.into()));
             values.push(("clr-eta", eta.into()));
         }
+        values.push(("transport", self.transport.to_string().into()));
         values.push(("net", self.net.as_str().into()));
         values.push(("compute", self.compute.to_string().into()));
         values.push(("worker-timeout", format_duration(self.worker_timeout).into()));

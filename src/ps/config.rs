@@ -9,6 +9,7 @@ use super::policy::PolicyConfig;
 use crate::codec::Codec;
 use crate::mlt::Scheme;
 use crate::units::Tolerance;
+use crate::wire::Carrier;
 
 /// A checked run, as the server core sees it.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct ServerConfig {
     pub scheme: Scheme,
     /// Whether a block of the new parameters leaves as soon as its average is known, while pushes still arrive.
     pub streamed: bool,
+    /// What carries the words of the workers.
+    pub carrier: Carrier,
     /// What drives the tolerance of pushes.
     pub policy: PolicyConfig,
     /// The optimizer.

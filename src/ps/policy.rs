@@ -23,6 +23,17 @@ pub enum PolicyConfig {
     },
 }
 
+impl PolicyConfig {
+    /// The same policy with another tolerance outside critical regimes.
+    #[must_use]
+    pub const fn with_tolerance(self, tolerance: Tolerance) -> Self {
+        match self {
+            Self::Static { .. } => Self::Static { tolerance },
+            Self::Clr { freq, eta, .. } => Self::Clr { tolerance, freq, eta },
+        }
+    }
+}
+
 /// A policy and what it has decided so far.
 #[derive(Clone, Debug)]
 pub struct Policy {

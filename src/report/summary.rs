@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::tally::Tally;
 use crate::event::Evaluated;
 use crate::ps::server::Totals;
+use crate::transport::Transport;
 use crate::units::ByteSize;
 use crate::wire::{Reject, Rejects};
 
@@ -52,6 +53,9 @@ pub struct Summary {
     /// Why the run has failed, if it has.
     #[serde(default)]
     pub failure: Option<String>,
+    /// What carried pushes and pulls.
+    #[serde(default)]
+    pub transport: String,
     /// Digest of the plan.
     pub plan: String,
     /// The run folder.
@@ -63,6 +67,8 @@ pub struct Summary {
 pub struct Closing<'a> {
     /// SHA-256 of the final parameters; none if the run did not get there.
     pub digest: Option<String>,
+    /// What carried pushes and pulls.
+    pub transport: &'a Transport,
     /// What crossed its door.
     pub totals: &'a Totals,
     /// What it put aside.
@@ -126,6 +132,7 @@ impl Summary {
             evaluations,
             diverged: tally.diverged.map(|(round, _)| round.0),
             failure: closing.failure.map(ToOwned::to_owned),
+            transport: closing.transport.to_string(),
             plan: plan.to_owned(),
             folder,
         }
@@ -175,6 +182,10 @@ impl fmt::Display for Summary {
         match self.images_per_second {
             Some(images) => writeln!(f, ", {images:.0} images/s")?,
             None => writeln!(f)?,
+        }
+        let remark = self.transport.parse().map_or("", |transport: Transport| transport.remark());
+        if !remark.is_empty() {
+            writeln!(f, "transport {} ({remark})", self.transport)?;
         }
         let (up, down) = (ByteSize(self.bytes_up), ByteSize(self.bytes_down));
         writeln!(f, "bytes     {up} up, {down} down")?;

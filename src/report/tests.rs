@@ -8,6 +8,7 @@ use crate::ids::{Round, WorkerId};
 use crate::plan::{Plan, RecipeFacts, Words};
 use crate::ps::server::Totals;
 use crate::scratch::Scratch;
+use crate::transport::Transport;
 use crate::units::Tolerance;
 use crate::wire::{Reject, Rejects};
 
@@ -177,6 +178,7 @@ fn a_run_folder_holds_the_run() {
     let totals = Totals { bytes_up: 300_000, bytes_down: 310_000 };
     let closing = Closing {
         digest: Some("abc".to_owned()),
+        transport: &Transport::Bounded,
         totals: &totals,
         rejects: &rejects,
         images: Some(600),
@@ -229,9 +231,16 @@ fn a_lost_model_is_told_once_and_in_the_end() {
     assert!(said.contains(warning) && said.matches("warning").count() == 1, "{said}");
     let (totals, rejects) = (Totals::default(), Rejects::default());
     let why = Some("it is broken");
-    let closing =
-        Closing { digest: None, totals: &totals, rejects: &rejects, images: None, failure: why };
+    let closing = Closing {
+        digest: None,
+        transport: &Transport::Reliable,
+        totals: &totals,
+        rejects: &rejects,
+        images: None,
+        failure: why,
+    };
     let text = Summary::new(&tally, "", String::new(), closing).to_string();
+    assert!(text.contains("transport reliable (nothing may be missing"), "{text}");
     assert!(
         text.contains("diverged  in round 3") && text.contains("failed    it is broken"),
         "{text}"

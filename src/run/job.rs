@@ -154,7 +154,8 @@ impl Job {
         };
         let images = self.brief.recipe.as_ref().map(|_| self.config.train_len);
         let (totals, rejects) = (server.totals(), server.rejects());
-        let closing = Closing { digest, totals, rejects, images, failure };
+        let transport = &self.plan().transport;
+        let closing = Closing { digest, transport, totals, rejects, images, failure };
         let (summary, before) = report.finish(closing)?;
         console.goes_on("");
         console.show(before);

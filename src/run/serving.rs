@@ -10,6 +10,7 @@ use crate::event::Stamped;
 use crate::net::{Clock, Listening, NetError, Stop, Watch, entropy, wall_clock};
 use crate::ps::server::ServerCore;
 use crate::report::Report;
+use crate::transport::Transport;
 
 /// A run that is being served.
 struct Serving<'a, 'b> {
@@ -74,6 +75,13 @@ pub(super) fn serve(
     }
     workers.join(clock);
     job.finish(&core, report, json, console)
+}
+
+/// Says what holds whatever the plan tolerates.
+pub(super) fn say_transport(transport: &Transport, console: &mut Console<'_>) {
+    if !transport.remark().is_empty() {
+        console.say(format!("transport {transport}: {}", transport.remark()));
+    }
 }
 
 /// The address under which other machines most likely reach a server that listens at `address`.

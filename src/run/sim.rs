@@ -33,7 +33,7 @@ const BASE: Duration = Duration::ZERO;
 pub fn sim(typed: &cli::Sim, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let interrupted = Stop::listen()?.into_flag()?;
     console.goes_on("preparing the run");
-    let job = Job::new(Plan::from_entries(typed.entries()?, &WORDS)?)?;
+    let job = Job::new(Plan::from_entries(typed.entries()?, &WORDS)?.simulated()?)?;
     Level::detect()?;
     let mut world = world(&job, threads(typed.threads, 1))?.interrupted_by(interrupted);
     let mut report = job.report(&typed.runs, "sim", BASE, console)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::serving::{Start, serve};
+use super::serving::{Start, say_transport, serve};
 use super::threads::threads;
 use super::workers::Workers;
 use super::{Console, Job, WORDS};
@@ -26,16 +26,17 @@ pub fn train(typed: &cli::Train, console: &mut Console<'_>) -> Result<Exit, Fail
     console.goes_on("preparing the run");
     let job = Job::new(plan)?;
     job.check_data()?;
-    let listening = Listening::bind(address)?;
+    let listening = Listening::bind(address, &job.plan().transport)?;
     let mut server = listening.address();
     if server.ip().is_unspecified() {
         server.set_ip([127, 0, 0, 1].into());
     }
     let threads = threads(typed.threads, job.plan().workers);
     let start = |folder: &Path, console: &mut Console<'_>| {
-        let Plan { workers, data_dir, .. } = job.plan();
-        console.say(format!("training with {workers} worker processes at {server}"));
-        Workers::start(*workers, server, data_dir, threads, folder)
+        let plan = job.plan();
+        console.say(format!("training with {} worker processes at {server}", plan.workers));
+        say_transport(&plan.transport, console);
+        Workers::start(plan, server, threads, folder)
     };
     let how = Start { command: "train", listening, runs: &typed.runs, json: typed.json };
     serve(&job, how, console, start)

@@ -27,7 +27,8 @@ pub fn worker(typed: &cli::Worker, console: &mut Console<'_>) -> Result<Exit, Fa
     let mut us = String::from("worker");
     let mut live = Live::new(console.style(), LINE_EVERY);
     let mut aside = Rejects::default();
-    let end = work(address, processor, &conditions, typed.give_up, &mut stop, |note| {
+    let transport = &typed.transport;
+    let end = work(address, transport, processor, &conditions, typed.give_up, &mut stop, |note| {
         let now = console.now();
         let text = match note {
             Note::Joined(WorkerId(number)) => {
@@ -64,8 +65,12 @@ pub fn worker(typed: &cli::Worker, console: &mut Console<'_>) -> Result<Exit, Fa
         End::Refused(why) => (Exit::Refused, why),
         End::Lost(time) => {
             let time = time.as_secs_f64();
+            let advice = match transport.is_tcp() {
+                true => "with --transport tcp, and is its TCP port open?",
+                false => "and is its UDP port open?",
+            };
             let why = format!(
-                "no answer from {address} for {time:.1} s: is the server started, and is its UDP port open?"
+                "no answer from {address} for {time:.1} s: is the server started, {advice}"
             );
             (Exit::Unreachable, why)
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cli::{Exit, Failure};
 use crate::net::Clock;
+use crate::plan::Plan;
 use crate::units::Instant;
 
 /// How often the processes are looked at.
@@ -38,18 +39,17 @@ impl Workers {
         Self::default()
     }
 
-    /// Starts `count` workers of the server at `address`, each of which computes with `threads` threads; what they say
+    /// Starts the workers of a plan, whose server is at `address`. Each computes with `threads` threads; what they say
     /// goes to files in `folder`.
     pub(super) fn start(
-        count: u16,
+        plan: &Plan,
         address: SocketAddr,
-        data_dir: &Path,
         threads: NonZeroUsize,
         folder: &Path,
     ) -> Result<Self, Failure> {
         let program = super::program()?;
         let mut workers = Self::default();
-        for number in 1..=count {
+        for number in 1..=plan.workers {
             let log = folder.join(format!("worker-{number}.log"));
             let failed = |error| {
                 Failure::new(Exit::Failed, format!("cannot start worker {number}: {error}"))
@@ -57,7 +57,8 @@ impl Workers {
             let said = File::create(&log).map_err(failed)?;
             let mut child = Command::new(&program)
                 .args(["worker", &address.to_string(), "--give-up", GIVE_UP, "--data-dir"])
-                .arg(data_dir)
+                .arg(&plan.data_dir)
+                .args(["--transport", &plan.transport.at_worker().to_string()])
                 .args(["--threads", &threads.to_string()])
                 // Not `null`, which opens a device: an empty chroot has none.
                 .stdin(Stdio::piped())

@@ -21,6 +21,7 @@ use crate::ps::worker::Setup;
 use crate::rng;
 use crate::train::{Compute, Prepared, Synthetic};
 use crate::units::Tolerance;
+use crate::wire::Carrier;
 
 #[derive(Clone)]
 struct Case {
@@ -93,6 +94,7 @@ impl Case {
             pull_tolerance: self.pull_tolerance.parse().unwrap(),
             scheme: self.scheme,
             streamed: true,
+            carrier: Carrier::Datagrams,
             policy,
             sgd: SgdConfig { momentum: self.momentum, nesterov: false, weight_decay: 0.0 },
             schedule: ScheduleConfig {
@@ -400,7 +402,7 @@ fn a_stray_datagram_without_a_return_address_is_not_answered() {
     while world.server.poll_transmit(world.now, &mut buf).is_some() {}
     let ping = crate::wire::Message::Ping(false);
     let header = crate::wire::Header { session: SessionId(9), number: PacketNumber(1) };
-    ping.write_datagram(header, &mut buf);
+    ping.write(Carrier::Datagrams, header, &mut buf);
     let ping = buf.clone();
     world.server.handle_datagram(world.now, world.now, "10.9.9.9:0".parse().unwrap(), &ping);
     assert_eq!(world.server.poll_transmit(world.now, &mut buf), None);

@@ -4,7 +4,7 @@ use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::envelope::BODY_MAX;
-use super::{Reject, TransferId, TransferKind};
+use super::{Carrier, Reject, TransferId, TransferKind};
 use crate::ids::{BlockIndex, Round};
 
 /// What a datagram of data says about its transfer.
@@ -78,7 +78,7 @@ pub struct BlocksWriter<'a> {
 
 impl<'a> BlocksWriter<'a> {
     /// Begins at the end of `body`, which holds the datagram up to and including the kind.
-    pub(super) fn new(body: &'a mut Vec<u8>, head: DataHead) -> Self {
+    pub(super) fn new(carrier: Carrier, body: &'a mut Vec<u8>, head: DataHead) -> Self {
         let start = body.len();
         let raw = RawHead {
             transfer: head.transfer.kind as u8,
@@ -90,7 +90,7 @@ impl<'a> BlocksWriter<'a> {
             unsent: head.unsent.into(),
         };
         body.extend_from_slice(raw.as_bytes());
-        Self { body, head: start, end: start + BODY_MAX - 1 }
+        Self { body, head: start, end: start + carrier.body_max() - 1 }
     }
 
     /// Appends a block; `false`, and nothing appended, if it does not fit.

@@ -19,6 +19,9 @@ pub const DATAGRAM_MAX: usize = 1392;
 const TRAILER_MAX: usize = 16;
 const CHECKSUM: usize = 4;
 
+/// Bytes of the header.
+pub(super) const HEADER: usize = size_of::<RawHeader>();
+
 /// Bytes of a datagram that are not body.
 pub const OVERHEAD: usize = size_of::<RawHeader>() + CHECKSUM;
 
@@ -45,15 +48,14 @@ pub struct Header {
     pub number: PacketNumber,
 }
 
-/// Clears `buf` and begins a datagram in it; the body is appended next, then [`seal`] ends it.
-pub fn start_datagram(buf: &mut Vec<u8>, header: Header) {
+/// Appends the header; the body is appended next.
+pub(super) fn start(buf: &mut Vec<u8>, header: Header) {
     let raw = RawHeader {
         magic: MAGIC,
         version: VERSION,
         session: header.session.0.into(),
         number: header.number.0.into(),
     };
-    buf.clear();
     buf.extend_from_slice(raw.as_bytes());
 }
 
@@ -61,7 +63,7 @@ pub fn start_datagram(buf: &mut Vec<u8>, header: Header) {
 ///
 /// # Panics
 /// If the body is larger than [`BODY_MAX`]: a writer of ours did not keep its limit.
-pub fn seal(buf: &mut Vec<u8>) {
+pub(super) fn seal(buf: &mut Vec<u8>) {
     assert!(buf.len() <= DATAGRAM_MAX - TRAILER_MAX, "a datagram of {} bytes", buf.len());
     let checksum = U32::new(crc32fast::hash(buf));
     buf.extend_from_slice(checksum.as_bytes());
@@ -71,7 +73,7 @@ pub fn seal(buf: &mut Vec<u8>) {
 ///
 /// # Errors
 /// If it is not ours, of another version, or damaged.
-pub fn open(datagram: &[u8]) -> Result<(Header, &[u8]), Reject> {
+pub(super) fn open(datagram: &[u8]) -> Result<(Header, &[u8]), Reject> {
     if datagram.len() > DATAGRAM_MAX {
         return Err(Reject::Length);
     }
@@ -81,11 +83,22 @@ pub fn open(datagram: &[u8]) -> Result<(Header, &[u8]), Reject> {
         _ => return Err(Reject::Foreign),
     }
     let (sealed, checksum) = U32::ref_from_suffix(datagram).map_err(|_| Reject::Length)?;
-    let (header, body) = RawHeader::ref_from_prefix(sealed).map_err(|_| Reject::Length)?;
+    if sealed.len() < size_of::<RawHeader>() {
+        return Err(Reject::Length);
+    }
     if crc32fast::hash(sealed) != checksum.get() {
         return Err(Reject::Checksum);
     }
     // Only now: a damaged byte is not another version.
+    read(sealed)
+}
+
+/// Takes header and body apart, which have arrived as they were sent.
+pub(super) fn read(sealed: &[u8]) -> Result<(Header, &[u8]), Reject> {
+    let (header, body) = RawHeader::ref_from_prefix(sealed).map_err(|_| Reject::Length)?;
+    if header.magic != MAGIC {
+        return Err(Reject::Foreign);
+    }
     if header.version != VERSION {
         return Err(Reject::Version);
     }
@@ -98,9 +111,9 @@ mod tests {
     use super::*;
 
     fn datagram(body: &[u8]) -> Vec<u8> {
-        let mut buf = vec![9; 3];
+        let mut buf = Vec::new();
         let header = Header { session: SessionId(0x0102_0304), number: PacketNumber(5) };
-        start_datagram(&mut buf, header);
+        start(&mut buf, header);
         buf.extend_from_slice(body);
         seal(&mut buf);
         buf

@@ -1,8 +1,8 @@
 //! The body of a datagram: one message.
 
 use super::blocks::BlocksWriter;
-use super::envelope::{Header, start_datagram};
-use super::{Bye, Data, DataHead, Grant, Hello, Reject, Welcome, seal};
+use super::envelope::Header;
+use super::{Bye, Carrier, Data, DataHead, Grant, Hello, Reject, Welcome};
 
 /// A parsed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,12 +50,12 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Writes a whole datagram with this message into `buf`, which is cleared first.
+    /// Writes a whole datagram or frame with this message into `buf`, which is cleared first.
     ///
     /// # Panics
     /// For [`Message::Data`], which [`write_data`] writes.
-    pub fn write_datagram(&self, header: Header, buf: &mut Vec<u8>) {
-        start_datagram(buf, header);
+    pub fn write(&self, carrier: Carrier, header: Header, buf: &mut Vec<u8>) {
+        carrier.start(buf, header);
         match self {
             Self::Hello(hello) => {
                 buf.push(HELLO);
@@ -77,23 +77,24 @@ impl<'a> Message<'a> {
             }
             Self::Data(_) => unreachable!("data is written block by block"),
         }
-        seal(buf);
+        carrier.seal(buf);
     }
 }
 
-/// Writes a whole datagram of data into `buf`: `fill` appends blocks and returns how many have never been sent.
+/// Writes a datagram or frame of data into `buf`: `fill` appends blocks and returns how many have never been sent.
 pub fn write_data(
+    carrier: Carrier,
     header: Header,
     head: DataHead,
     buf: &mut Vec<u8>,
     fill: impl FnOnce(&mut BlocksWriter<'_>) -> u32,
 ) {
-    start_datagram(buf, header);
+    carrier.start(buf, header);
     buf.push(DATA);
-    let mut writer = BlocksWriter::new(buf, head);
+    let mut writer = BlocksWriter::new(carrier, buf, head);
     let unsent = fill(&mut writer);
     writer.finish(unsent);
-    seal(buf);
+    carrier.seal(buf);
 }
 
 #[cfg(test)]
@@ -105,7 +106,7 @@ pub(super) mod tests {
     use crate::rng;
     use crate::wire::{
         BLOCK_BYTES_MAX, Block, ByeCode, DATAGRAM_MAX, GrantEntry, Standing, TransferId,
-        TransferKind, open,
+        TransferKind,
     };
 
     pub(in crate::wire) fn hex(bytes: &[u8]) -> String {
@@ -116,7 +117,7 @@ pub(super) mod tests {
 
     fn written(message: &Message<'_>) -> Vec<u8> {
         let mut buf = Vec::new();
-        message.write_datagram(HEADER, &mut buf);
+        message.write(Carrier::Datagrams, HEADER, &mut buf);
         buf
     }
 
@@ -124,7 +125,7 @@ pub(super) mod tests {
         let transfer = TransferId { kind: TransferKind::Push, round: Round(3) };
         let head = DataHead { transfer, total: 26, allowance: 2, ordinal: 7, at_us: 8, unsent: 0 };
         let mut buf = Vec::new();
-        write_data(HEADER, head, &mut buf, |writer| {
+        write_data(Carrier::Datagrams, HEADER, head, &mut buf, |writer| {
             for &(index, bytes) in blocks {
                 let block = Block { index: BlockIndex(index), repair: index == 25, bytes };
                 assert!(writer.push(block));
@@ -149,7 +150,7 @@ pub(super) mod tests {
     }
 
     fn body(datagram: &[u8]) -> &[u8] {
-        open(datagram).unwrap().1
+        Carrier::Datagrams.open(datagram).unwrap().1
     }
 
     #[test]
@@ -197,7 +198,7 @@ pub(super) mod tests {
         let transfer = TransferId { kind: TransferKind::Pull, round: Round(1) };
         let head = DataHead { transfer, total: 9, allowance: 0, ordinal: 7, at_us: 8, unsent: 0 };
         let mut buf = Vec::new();
-        write_data(HEADER, head, &mut buf, |writer| {
+        write_data(Carrier::Datagrams, HEADER, head, &mut buf, |writer| {
             let bytes = &[1; BLOCK_BYTES_MAX];
             let block = |index, bytes| Block { index: BlockIndex(index), repair: false, bytes };
             assert!(writer.push(block(0, bytes)));
@@ -222,7 +223,7 @@ pub(super) mod tests {
         let transfer = TransferId { kind: TransferKind::Push, round: Round(3) };
         let mut buf = Vec::new();
         let head = DataHead { transfer, total: 3, allowance: 0, ordinal: 7, at_us: 8, unsent: 0 };
-        write_data(HEADER, head, &mut buf, |writer| {
+        write_data(Carrier::Datagrams, HEADER, head, &mut buf, |writer| {
             writer.push(Block { index: BlockIndex(3), repair: false, bytes: b"" });
             0
         });

@@ -1,10 +1,12 @@
 //! The wire format: bytes to meaning and back, nothing else.
 //!
-//! A datagram is a public [`Header`], a body whose first byte is its kind, and a checksum. Everything that comes from
+//! A datagram is a public [`Header`], a body whose first byte is its kind, and a checksum; over a stream, frames take
+//! its place ([`Carrier`]). Everything that comes from
 //! the network is parsed here, once, into types that cannot be wrong; what cannot be parsed is a [`Reject`].
 //! `docs/PROTOCOL.md` describes the layouts; the snapshots beside this module pin them.
 
 mod blocks;
+mod carrier;
 mod envelope;
 mod grant;
 mod greeting;
@@ -14,7 +16,8 @@ mod report;
 mod start;
 
 pub use blocks::{BLOCK_BYTES_MAX, Block, BlocksWriter, Data, DataHead};
-pub use envelope::{BODY_MAX, DATAGRAM_MAX, Header, OVERHEAD, VERSION, open, seal, start_datagram};
+pub use carrier::{Carrier, FRAME_MAX, PREFIX, frame_len};
+pub use envelope::{BODY_MAX, DATAGRAM_MAX, Header, OVERHEAD, VERSION};
 pub use grant::{Grant, GrantEntry, NO_QUEUE, SEEN_BITS, Standing};
 pub use greeting::{Bye, ByeCode, Hello, Welcome};
 pub use message::{Message, write_data};

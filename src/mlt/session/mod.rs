@@ -2,6 +2,7 @@
 //! each direction.
 
 mod receive;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod transmit;
@@ -20,7 +21,7 @@ use super::seen::Seen;
 use crate::bitmap::Bitmap;
 use crate::ids::{BlockIndex, PacketNumber, Round, SessionId};
 use crate::units::Instant;
-use crate::wire::{Block, Bye, DataHead, Header, Reject, TransferId, TransferKind};
+use crate::wire::{Block, Bye, Carrier, DataHead, Header, Reject, TransferId, TransferKind};
 
 const KINDS: usize = TransferKind::ALL.len();
 
@@ -157,6 +158,9 @@ pub struct Feedback {
 pub struct Session {
     id: SessionId,
     role: Role,
+    carrier: Carrier,
+    /// Whether the stream takes no transfers for now.
+    stalled: bool,
     next_number: u64,
     seen: Seen,
     largest_at: Instant,
@@ -200,6 +204,8 @@ impl Session {
         Self {
             id,
             role,
+            carrier: Carrier::Datagrams,
+            stalled: false,
             next_number: 1,
             seen: Seen::default(),
             largest_at: now,
@@ -344,7 +350,7 @@ impl Session {
 
     /// Says good-bye, a few times, and nothing else from now on.
     pub fn close(&mut self, bye: Bye) {
-        self.bye = Some((bye, BYE_COPIES));
+        self.bye = Some((bye, if self.is_stream() { 1 } else { BYE_COPIES }));
     }
 
     /// Whether the last good-bye has left.
@@ -355,9 +361,13 @@ impl Session {
 
     /// The header of the next datagram.
     pub const fn next_header(&mut self) -> Header {
-        let number = PacketNumber(self.next_number);
+        let header = self.header();
         self.next_number += 1;
-        Header { session: self.id, number }
+        header
+    }
+
+    const fn header(&self) -> Header {
+        Header { session: self.id, number: PacketNumber(self.next_number) }
     }
 
     /// What happened.
@@ -412,7 +422,7 @@ impl Session {
     fn probe_timeout(&self) -> Option<Instant> {
         // A transfer that has nothing left to send still waits for the word that it is enough.
         let waits = self.outbound.iter().flatten().any(Outbound::awaits_word);
-        if self.flight.in_flight() == 0 && !waits {
+        if self.is_stream() || self.flight.in_flight() == 0 && !waits {
             return None;
         }
         let base = self.rtt.probe_timeout();
@@ -421,6 +431,9 @@ impl Session {
     }
 
     fn keepalive_timeout(&self) -> Option<Instant> {
+        if self.is_stream() {
+            return self.ping_timeout();
+        }
         let silent = self.last_sent - self.last_heard > SILENCE;
         let after = if silent { KEEPALIVE_SILENT } else { KEEPALIVE };
         (self.role == Role::Worker).then(|| self.last_sent + after)

@@ -65,6 +65,9 @@ impl Session {
         if self.seen.largest() == Some(number) {
             self.largest_at = now;
         }
+        if self.is_stream() && !at_once {
+            return;
+        }
         self.unanswered += 1;
         self.regrants = 0;
         let heard = 1.0 - self.seen.loss();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::mlt::Deadlines;
 use crate::rng::{self, Rng};
-use crate::wire::{ByeCode, Message, open};
+use crate::wire::{ByeCode, Carrier, Message};
 
 const BLOCKS: u32 = 200;
 
@@ -78,7 +78,8 @@ impl Pair {
 
     fn carry(&mut self, to: usize, mut datagram: Vec<u8>) {
         self.datagrams += 1;
-        if let Ok(Message::Data(data)) = Message::parse(open(&datagram).unwrap().1)
+        if let Ok(Message::Data(data)) =
+            Message::parse(Carrier::Datagrams.open(&datagram).unwrap().1)
             && data.head.transfer.kind == TransferKind::Push
         {
             data.blocks().for_each(|block| self.pushed[block.index.usize()] += 1);
@@ -123,7 +124,7 @@ impl Pair {
             arrived.sort_by_key(|&(at, ..)| at);
             for (_, side, datagram) in arrived {
                 let (session, blocks) = &mut self.sides[side];
-                let Ok((header, body)) = open(&datagram) else { continue };
+                let Ok((header, body)) = Carrier::Datagrams.open(&datagram) else { continue };
                 let message = Message::parse(body).unwrap();
                 let arrival = Arrival {
                     now: self.now,
@@ -246,7 +247,7 @@ fn the_wrong_side_and_the_wrong_time_are_rejected() {
     pair.push(1, 0, None);
     let (worker, blocks) = &mut pair.sides[1];
     assert!(worker.poll_transmit(Instant::ZERO, blocks, true, &mut buf));
-    let (header, body) = open(&buf).unwrap();
+    let (header, body) = Carrier::Datagrams.open(&buf).unwrap();
     let message = Message::parse(body).unwrap();
     let (now, at) = (Instant::ZERO, Instant::ZERO);
     let arrival = Arrival { now, at, number: header.number, bytes: 9 };

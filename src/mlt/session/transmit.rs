@@ -8,7 +8,7 @@ use crate::mlt::inbound::Inbound;
 use crate::mlt::outbound::Outbound;
 use crate::units::Instant;
 use crate::wire::{
-    Block, DataHead, Grant, GrantEntry, Header, Message, NO_QUEUE, Standing, TransferId,
+    Block, Carrier, DataHead, Grant, GrantEntry, Header, Message, NO_QUEUE, Standing, TransferId,
     TransferKind, write_data,
 };
 
@@ -32,11 +32,16 @@ impl Session {
             *copies = copies.saturating_sub(1);
             if left {
                 let header = self.next_header();
-                message.write_datagram(header, buf);
+                message.write(self.carrier, header, buf);
             }
             return left;
         }
-        let sent = self.transmit_grant(now, buf) || self.transmit_data(now, owner, room, buf);
+        let sent = self.transmit_grant(now, buf)
+            || if self.is_stream() {
+                self.transmit_frame(now, owner, buf)
+            } else {
+                self.transmit_data(now, owner, room, buf)
+            };
         if sent {
             self.last_sent = now;
         }
@@ -62,12 +67,12 @@ impl Session {
             grant.add(current.map_or(closed, Inbound::entry));
         }
         // Grants are lost too: as long as something is missing they are repeated, ever more rarely.
-        let wanted = self.inbound.iter().flatten().any(|inbound| inbound.is_underway());
+        let wanted = !self.is_stream() && self.inbound.iter().flatten().any(Inbound::is_underway);
         self.grant_at = wanted.then(|| now + REGRANT * (1 << self.regrants.min(REGRANT_DOUBLINGS)));
         self.regrants += 1;
         self.unanswered = 0;
         let header = self.next_header();
-        Message::Grant(grant).write_datagram(header, buf);
+        Message::Grant(grant).write(self.carrier, header, buf);
         true
     }
 
@@ -105,8 +110,7 @@ impl Session {
         {
             write_copy(header, outbound, &original, &mut sent, owner, buf);
         } else {
-            let more = self.outbound.iter().flatten().any(|o| !o.is_closed() && o.unsent() > 0);
-            Message::Ping(more).write_datagram(header, buf);
+            Message::Ping(self.has_unsent()).write(self.carrier, header, buf);
         }
         if self.probes > 0 {
             self.probes -= 1;
@@ -117,6 +121,11 @@ impl Session {
         self.last_eliciting = now;
         self.flight.push(sent);
         true
+    }
+
+    /// Whether there are blocks that were never sent.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.outbound.iter().flatten().any(|o| !o.is_closed() && o.unsent() > 0)
     }
 
     /// Whether window and pace allow a datagram now.
@@ -162,7 +171,7 @@ fn write_next(
     buf: &mut Vec<u8>,
 ) {
     sent.transfer = Some(outbound.id());
-    write_data(header, head(outbound, sent.at), buf, |writer| {
+    write_data(Carrier::Datagrams, header, head(outbound, sent.at), buf, |writer| {
         while let Some((index, repair)) = outbound.peek().filter(|_| !sent.is_full()) {
             let bytes = bytes_of(outbound, owner, index);
             if !writer.push(Block { index, repair, bytes }) {
@@ -186,7 +195,7 @@ fn write_copy(
     buf: &mut Vec<u8>,
 ) {
     sent.transfer = original.transfer;
-    write_data(header, head(outbound, sent.at), buf, |writer| {
+    write_data(Carrier::Datagrams, header, head(outbound, sent.at), buf, |writer| {
         for &index in original.blocks() {
             let bytes = bytes_of(outbound, owner, index);
             if outbound.may_probe(index) && writer.push(Block { index, repair: true, bytes }) {
@@ -199,7 +208,7 @@ fn write_copy(
     outbound.handle_sent(buf.len());
 }
 
-fn head(outbound: &Outbound, at: Instant) -> DataHead {
+pub(super) fn head(outbound: &Outbound, at: Instant) -> DataHead {
     DataHead {
         transfer: outbound.id(),
         total: outbound.total(),
@@ -210,7 +219,11 @@ fn head(outbound: &Outbound, at: Instant) -> DataHead {
     }
 }
 
-fn bytes_of<'a>(outbound: &'a Outbound, owner: &'a impl Owner, block: BlockIndex) -> &'a [u8] {
+pub(super) fn bytes_of<'a>(
+    outbound: &'a Outbound,
+    owner: &'a impl Owner,
+    block: BlockIndex,
+) -> &'a [u8] {
     if outbound.id().kind.is_blob() {
         outbound.blob_block(block)
     } else {

@@ -13,8 +13,8 @@ use crate::ps::credit;
 use crate::ps::member::{Member, Stage};
 use crate::units::Instant;
 use crate::wire::{
-    Block, Bye, ByeCode, DATAGRAM_MAX, DataHead, Hello, Message, Reject, Report, TransferId,
-    TransferKind, Welcome, open,
+    Block, Bye, ByeCode, Carrier, DATAGRAM_MAX, DataHead, Hello, Message, Reject, Report,
+    TransferId, TransferKind, Welcome,
 };
 
 /// Workers at one server.
@@ -55,11 +55,28 @@ impl ServerCore {
         from: SocketAddr,
         datagram: &[u8],
     ) {
-        self.totals.bytes_up += datagram.len() as u64;
-        if let Err(reject) = self.try_datagram(now, at, from, datagram) {
+        // Weather.
+        let _ = self.handle_frame(now, at, from, datagram);
+    }
+
+    /// Takes in a datagram or a whole frame. Bad ones are counted and change nothing.
+    ///
+    /// # Errors
+    /// Why it was put aside, for those who have a connection to lose.
+    pub fn handle_frame(
+        &mut self,
+        now: Instant,
+        at: Instant,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Reject> {
+        self.totals.bytes_up += bytes.len() as u64;
+        let taken = self.try_datagram(now, at, from, bytes);
+        if let Err(reject) = taken {
             self.rejects.count(reject);
         }
         self.advance(now);
+        taken
     }
 
     fn try_datagram(
@@ -73,7 +90,7 @@ impl ServerCore {
             // Nothing can be sent there.
             return Err(Reject::Foreign);
         }
-        let opened = open(datagram);
+        let opened = self.config.carrier.open(datagram);
         if opened == Err(Reject::Version) && datagram.len() + 64 > DATAGRAM_MAX {
             let text = "the server speaks another version of the protocol";
             self.reply(from, SessionId(0), Message::Bye(Bye::new(ByeCode::Refused, text)));
@@ -94,6 +111,9 @@ impl ServerCore {
             return Err(Reject::Session);
         };
         let member = self.members.get_mut(&id).ok_or(Reject::Session)?;
+        if self.config.carrier == Carrier::Stream && member.address != from {
+            return Err(Reject::Session);
+        }
         let rank = match &self.phase {
             Phase::Training(training) => training.rank(id),
             _ => None,
@@ -168,7 +188,7 @@ impl ServerCore {
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
         let credit = credit(self.capacity, self.config.workers.max(1));
-        let mut peer = Session::new(session, Role::Server, credit, now);
+        let mut peer = Session::new(session, Role::Server, credit, now).over(self.config.carrier);
         let plan = TransferId { kind: TransferKind::Plan, round: Round(0) };
         peer.send(Outbound::blob(plan, self.config.plan.as_bytes().to_vec()));
         let member = Member::new(id, peer, from, self.layout.blocks(), now);
@@ -275,7 +295,7 @@ impl ServerCore {
         self.remove(now, id, why);
     }
 
-    fn remove(&mut self, now: Instant, id: WorkerId, why: &str) {
+    pub(super) fn remove(&mut self, now: Instant, id: WorkerId, why: &str) {
         self.close_push(now, id, Close::Late, true);
         self.close_pull(now, id);
         let Some(member) = self.members.remove(&id) else { return };

@@ -10,6 +10,7 @@
 mod credit;
 mod evaluation;
 mod input;
+mod stream;
 mod time;
 mod training;
 mod turn;

@@ -29,7 +29,8 @@ impl ServerCore {
 
     fn transmit_reply(&mut self, buf: &mut Vec<u8>) -> Option<SocketAddr> {
         let (to, session, message) = self.replies.pop_front()?;
-        message.write_datagram(Header { session, number: PacketNumber(0) }, buf);
+        let header = Header { session, number: PacketNumber(0) };
+        message.write(self.config.carrier, header, buf);
         Some(to)
     }
 

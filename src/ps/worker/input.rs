@@ -6,7 +6,7 @@ use crate::ids::Round;
 use crate::mlt::{Arrival, SessionEvent};
 use crate::units::Instant;
 use crate::wire::{
-    Bye, ByeCode, Message, Reject, RoundStart, Task, TransferKind, VERSION, Welcome, open,
+    Bye, ByeCode, Message, Reject, RoundStart, Task, TransferKind, VERSION, Welcome,
 };
 
 impl WorkerCore {
@@ -23,7 +23,7 @@ impl WorkerCore {
         if self.ended {
             return Err(Reject::Session);
         }
-        let opened = open(datagram);
+        let opened = self.carrier.open(datagram);
         if opened == Err(Reject::Version) && self.worker.is_none() {
             let why = format!(
                 "the server speaks version {} of the protocol, this worker version {VERSION}: use one release of \

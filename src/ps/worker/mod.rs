@@ -10,6 +10,7 @@
 mod input;
 mod push;
 mod setup;
+mod stream;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,8 +27,8 @@ use crate::ps::credit;
 use crate::rng::{self, Rng};
 use crate::units::Instant;
 use crate::wire::{
-    Block, Bye, ByeCode, DataHead, Hello, Message, Reject, Rejects, Report, RoundStart, Task,
-    TransferId, TransferKind,
+    Block, Bye, ByeCode, Carrier, DataHead, Hello, Message, Reject, Rejects, Report, RoundStart,
+    Task, TransferId, TransferKind,
 };
 
 /// Time between the first greetings; doubled with each, up to [`HELLO_MAX`].
@@ -140,6 +141,7 @@ struct State {
 pub struct WorkerCore {
     rng: Rng,
     credit: u16,
+    carrier: Carrier,
     give_up: Duration,
     session: Session,
     worker: Option<WorkerId>,
@@ -170,6 +172,7 @@ impl WorkerCore {
         Self {
             rng,
             credit: credit(capacity, 1),
+            carrier: Carrier::Datagrams,
             give_up,
             session: Session::new(id, Role::Worker, credit(capacity, 1), now),
             worker: None,
@@ -217,7 +220,7 @@ impl WorkerCore {
             return false;
         }
         let header = self.session.next_header();
-        Message::Hello(Hello { cookie: self.cookie }).write_datagram(header, buf);
+        Message::Hello(Hello { cookie: self.cookie }).write(self.carrier, header, buf);
         self.hello_at = now + self.hello_wait;
         self.hello_wait = (self.hello_wait * 2).min(HELLO_MAX);
         true
@@ -314,7 +317,7 @@ impl WorkerCore {
     pub fn waits_for(&self, now: Instant, working: bool) -> (&'static str, Option<Instant>) {
         let heard_at = Some(self.heard_at);
         if self.worker.is_none() {
-            ("looking for the server, no answer (is its UDP port open?)", heard_at)
+            (self.unanswered(), heard_at)
         } else if now - self.heard_at >= SILENT {
             ("waiting for the server, which is silent", heard_at)
         } else if self.state.is_none() && working {
@@ -343,7 +346,8 @@ impl WorkerCore {
 
     /// Begins a new session: the server knows nothing of the old one, and what it was told is forgotten with it.
     fn greet_again(&mut self, now: Instant, why: &str) {
-        self.session = Session::new(SessionId(self.rng.next_u64()), Role::Worker, self.credit, now);
+        let id = SessionId(self.rng.next_u64());
+        self.session = Session::new(id, Role::Worker, self.credit, now).over(self.carrier);
         (self.worker, self.cookie, self.start, self.awaited) = (None, 0, None, None);
         (self.hello_at, self.hello_wait) = (now + self.hello_wait, HELLO_FIRST);
         self.delivered = Round(0);

@@ -1,0 +1,57 @@
+//! The UDP port beside a TCP server: tells workers that came by the wrong way.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::task::Context;
+
+use smol::Async;
+
+use crate::ids::PacketNumber;
+use crate::wire::{Bye, ByeCode, Carrier, DATAGRAM_MAX, Header, Message};
+
+/// Datagrams that are looked at before something else has its turn.
+const READS_MAX: usize = 16;
+const TEXT: &str = "this server speaks TCP: add --transport tcp";
+
+pub(super) struct Signpost {
+    io: Async<UdpSocket>,
+    ready: bool,
+    buf: Vec<u8>,
+}
+
+impl Signpost {
+    /// None if the port is taken: nobody else misses it.
+    pub(super) fn bind(address: SocketAddr) -> Option<Self> {
+        let io = Async::<UdpSocket>::bind(address).ok()?;
+        Some(Self { io, ready: true, buf: Vec::new() })
+    }
+
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        self.ready |= self.io.poll_readable(cx).is_ready();
+        self.ready
+    }
+
+    /// Answers greetings; answers are shorter than questions, and nothing is remembered.
+    pub(super) fn answer(&mut self) {
+        if !std::mem::take(&mut self.ready) {
+            return;
+        }
+        let mut datagram = [0; DATAGRAM_MAX + 1];
+        for _ in 0..READS_MAX {
+            let (len, from) = match self.io.get_ref().recv_from(&mut datagram) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => continue,
+            };
+            let Ok((header, body)) = Carrier::Datagrams.open(&datagram[..len]) else { continue };
+            if let Ok(Message::Hello(_)) = Message::parse(body) {
+                let header = Header { session: header.session, number: PacketNumber(0) };
+                let bye = Message::Bye(Bye::new(ByeCode::Refused, TEXT));
+                bye.write(Carrier::Datagrams, header, &mut self.buf);
+                // It will ask again.
+                let _ = self.io.get_ref().send_to(&self.buf, from);
+            }
+        }
+        self.ready = true;
+    }
+}
