@@ -1,8 +1,8 @@
 //! The body of a datagram: one message.
 
 use super::blocks::BlocksWriter;
-use super::envelope::{Header, start_datagram};
-use super::{Bye, Data, DataHead, Grant, Hello, Reject, Welcome, seal};
+use super::envelope::{Header, seal_padded, start_datagram};
+use super::{Bye, Data, DataHead, Echo, Grant, Hello, Probe, Reject, Welcome, seal};
 
 /// A parsed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Message<'a> {
     Ping,
     /// See [`Bye`].
     Bye(Bye),
+    /// See [`Probe`].
+    Probe(Probe),
+    /// See [`Echo`].
+    Echo(Echo),
 }
 
 const HELLO: u8 = 1;
@@ -27,6 +31,8 @@ const DATA: u8 = 3;
 const GRANT: u8 = 4;
 const PING: u8 = 5;
 const BYE: u8 = 6;
+const PROBE: u8 = 7;
+const ECHO: u8 = 8;
 
 impl<'a> Message<'a> {
     /// Parses a body.
@@ -42,6 +48,8 @@ impl<'a> Message<'a> {
             GRANT => Grant::parse(rest).map(Self::Grant),
             PING if rest == [0] => Ok(Self::Ping),
             BYE => Bye::parse(rest).map(Self::Bye),
+            PROBE => Probe::parse(rest).map(Self::Probe),
+            ECHO => Echo::parse(rest).map(Self::Echo),
             PING => Err(Reject::Malformed),
             _ => Err(Reject::Kind),
         }
@@ -72,6 +80,16 @@ impl<'a> Message<'a> {
                 buf.push(BYE);
                 bye.write(buf);
             }
+            Self::Probe(probe) => {
+                buf.push(PROBE);
+                probe.write(buf);
+                return seal_padded(buf);
+            }
+            Self::Echo(echo) => {
+                buf.push(ECHO);
+                echo.write(buf);
+                return seal_padded(buf);
+            }
             Self::Data(_) => unreachable!("data is written block by block"),
         }
         seal(buf);
@@ -101,8 +119,8 @@ pub(super) mod tests {
     use crate::ids::{BlockIndex, PacketNumber, Round, SessionId, WorkerId};
     use crate::rng;
     use crate::wire::{
-        BLOCK_BYTES_MAX, Block, ByeCode, DATAGRAM_MAX, GrantEntry, Standing, TransferId,
-        TransferKind, open,
+        BLOCK_BYTES_MAX, Block, ByeCode, DATAGRAM_MAX, GrantEntry, PROBE_MIN, Standing, Taken,
+        TransferId, TransferKind, open,
     };
 
     pub(in crate::wire) fn hex(bytes: &[u8]) -> String {
@@ -144,6 +162,15 @@ pub(super) mod tests {
         grant
     }
 
+    fn probe(size: u16) -> Probe {
+        Probe { cookie: 0x0a0b, group: 1, about: 2, copies: 3, reply: 1200, size }
+    }
+
+    fn echo(size: u16) -> Echo {
+        let (number, taken) = (PacketNumber(7), Taken::Busy);
+        Echo { cookie: 0x0a0b, number, taken, copy: 1, received: 30, echoes: 29, span_ns: 99, size }
+    }
+
     fn body(datagram: &[u8]) -> &[u8] {
         open(datagram).unwrap().1
     }
@@ -162,6 +189,8 @@ pub(super) mod tests {
             format!("grant    {}", hex(body(&written(&Message::Grant(grant()))))),
             format!("ping     {}", hex(body(&written(&Message::Ping)))),
             format!("bye      {}", hex(body(&written(&Message::Bye(bye))))),
+            format!("probe    {}", hex(body(&written(&Message::Probe(probe(PROBE_MIN)))))),
+            format!("echo     {}", hex(body(&written(&Message::Echo(echo(PROBE_MIN)))))),
         ];
         insta::assert_snapshot!(text.join("\n"));
     }
@@ -174,6 +203,10 @@ pub(super) mod tests {
             Message::Grant(grant()),
             Message::Ping,
             Message::Bye(Bye::new(ByeCode::Data, "no such file")),
+            Message::Probe(probe(DATAGRAM_MAX as u16)),
+            Message::Probe(probe(1000)),
+            Message::Echo(echo(DATAGRAM_MAX as u16)),
+            Message::Echo(echo(PROBE_MIN)),
         ];
         for message in messages {
             let datagram = written(&message);
@@ -227,6 +260,19 @@ pub(super) mod tests {
         assert_eq!(Message::parse(&[99]), Err(Reject::Kind));
         assert_eq!(Message::parse(&[PING]), Err(Reject::Malformed));
         assert_eq!(Message::parse(&[BYE, 200]), Err(Reject::Malformed));
+        for wrong in [
+            Probe { group: 16, ..probe(100) },
+            Probe { about: 16, ..probe(100) },
+            Probe { copies: 33, ..probe(100) },
+            Probe { reply: PROBE_MIN - 1, ..probe(100) },
+            Probe { reply: DATAGRAM_MAX as u16 + 1, ..probe(100) },
+        ] {
+            let datagram = written(&Message::Probe(wrong));
+            assert_eq!(Message::parse(body(&datagram)), Err(Reject::Malformed), "{wrong:?}");
+        }
+        let datagram = written(&Message::Probe(probe(PROBE_MIN)));
+        let short = &body(&datagram)[..20];
+        assert_eq!(Message::parse(short), Err(Reject::Malformed), "its answer would be larger");
         let escape = Bye { code: ByeCode::Leaving, text: "a\x1b[2Jb".to_owned() };
         let datagram = written(&Message::Bye(escape));
         let Ok(Message::Bye(bye)) = Message::parse(body(&datagram)) else { panic!() };
@@ -240,6 +286,8 @@ pub(super) mod tests {
             written(&Message::Grant(grant())),
             written(&Message::Hello(Hello { cookie: 5 })),
             written(&Message::Bye(Bye::new(ByeCode::Leaving, "bye"))),
+            written(&Message::Probe(probe(100))),
+            written(&Message::Echo(echo(100))),
         ];
         for seed in 0..20_000 {
             let mut rng = rng::stream(seed, "fuzz", 0);

@@ -9,6 +9,7 @@ mod envelope;
 mod grant;
 mod greeting;
 mod message;
+mod probe;
 mod reject;
 mod report;
 mod start;
@@ -18,6 +19,7 @@ pub use envelope::{BODY_MAX, DATAGRAM_MAX, Header, OVERHEAD, VERSION, open, seal
 pub use grant::{Grant, GrantEntry, SEEN_BITS, Standing};
 pub use greeting::{Bye, ByeCode, Hello, Welcome};
 pub use message::{Message, write_data};
+pub use probe::{ECHO_COPIES_MAX, Echo, PROBE_GROUPS, PROBE_MIN, Probe, Taken};
 pub use reject::{Reject, Rejects};
 pub use report::Report;
 pub use start::{RoundStart, Sparse, StartError, Task};
