@@ -89,7 +89,7 @@ pub fn work(
 }
 
 /// The addresses of a name, at least one.
-fn resolve(host: &str) -> Result<Vec<SocketAddr>, NetError> {
+pub(super) fn resolve(host: &str) -> Result<Vec<SocketAddr>, NetError> {
     let unknown = |source| NetError::Resolve { host: host.to_owned(), source };
     let addresses: Vec<_> = host.to_socket_addrs().map_err(unknown)?.collect();
     if addresses.is_empty() {
@@ -99,7 +99,7 @@ fn resolve(host: &str) -> Result<Vec<SocketAddr>, NetError> {
 }
 
 /// Any address of this machine from which `server` can be reached.
-fn any(server: SocketAddr) -> SocketAddr {
+pub(super) fn any(server: SocketAddr) -> SocketAddr {
     if server.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() }
 }
 
