@@ -10,6 +10,9 @@ PROGRAM := target/release/mlt-lite
 # What the benches of training measure; empty: all there is.
 TASKS = $(BATCHES:%=--batch %) $(THREADS:%=--threads %) $(MODELS)
 TORCH_VENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlt-lite/torch-venv
+# What the lab is told; whatever is empty is its own choice. STAR: what emulates the cables; MLT: a program that is built.
+RACE = $(PRESET:%=--preset %) $(if $(TRANSPORTS),--transports "$(TRANSPORTS)") $(REPEATS:%=--repeats %) \
+	$(ROUNDS:%=--rounds %) $(BYTES:%=--bytes %) $(STAR:%=--star %) $(MLT:%=--mlt %)
 
 help:         ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,10 +49,13 @@ bench-torch:  ## race PyTorch over the same steps (BATCHES, THREADS; QUICK=1; TO
 	@.ci/need cargo python3 && benches/torch/venv $(TORCH_VENV)
 	@cargo bench --bench train -- race --python $(TORCH_VENV)/bin/python $(if $(QUICK),--quick) $(TASKS)
 
+lab:          ## race transports through network namespaces; root (PRESET=star|clean|wan|lossy TRANSPORTS REPEATS ROUNDS STAR)
+	@if benches/lab/able; then $(if $(MLT),,$(MAKE) --no-print-directory build &&) benches/lab/race $(RACE); fi
+
 static:       ## one static binary that runs on any Linux of this architecture (or MUSL=aarch64-unknown-linux-musl)
 	@.ci/need cargo $(MUSL) && cargo build --release --target $(MUSL)
 
 data: build         ## list the data sets and say which are here
 	@$(PROGRAM) data list
 
-.PHONY: help build test test-arm lint fmt experiment sim bench bench-train bench-torch static data
+.PHONY: help build test test-arm lint fmt experiment sim bench bench-train bench-torch lab static data

@@ -44,6 +44,7 @@ fn dispatch(command: &Command, console: &mut Console<'_>) -> Result<Exit, Failur
         Command::Version(typed) => run::version(typed, console),
         Command::Server(typed) => run::server(typed, console),
         Command::Worker(typed) => run::worker(typed, console),
+        Command::Check(typed) => run::check(typed, console),
         Command::Train(typed) => run::train(typed, console),
     }
 }

@@ -285,6 +285,72 @@ fn bad_input_is_said_with_its_exit_code() {
 }
 
 #[test]
+fn a_path_is_checked_at_an_idle_server() {
+    let scratch = Scratch::new("check");
+    let (_server, address) = server(&scratch, "--model fc --workers 2");
+    let output = scratch.run(&format!("check {address} --json"));
+    let err = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    let first = err.lines().next().unwrap();
+    assert!(first.starts_with(&format!("checking the path to {address}")), "{err}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["usable"], true, "{found}");
+    for way in ["up", "down"] {
+        assert_eq!(found[way]["datagram"], 1392, "{found}");
+        assert!(found[way]["loss"].as_f64().unwrap() < 0.5, "{found}");
+        assert!(found[way]["bits_per_second"].as_u64().unwrap() > 0, "{found}");
+    }
+    assert!(found["round_trip_ms"]["median"].as_f64().unwrap() > 0.0, "{found}");
+    let text = scratch.run(&format!("check {address}"));
+    let out = String::from_utf8(text.stdout).unwrap();
+    assert!(out.contains("to it       1392 B datagrams") && out.contains("each MB of"), "{out}");
+}
+
+#[test]
+fn a_check_changes_nothing_in_a_run() {
+    let scratch = Scratch::new("check-run");
+    let plan = "--model fc --rounds 120 --workers 2 --seed 4";
+    let expected = scratch.json(&format!("sim {plan} --json"));
+    let (server, address) = server(&scratch, &format!("{plan} --net delay=10ms --name run"));
+    let worker = || Process::start(scratch.command(&format!("worker {address}")));
+    let workers = [worker(), worker()];
+    let events = scratch.join("runs/run/events.jsonl");
+    await_line(&events, |line| line.contains("\"round-ended\""));
+    let checks =
+        [(); 3].map(|()| Process::start(scratch.command(&format!("check {address} --json"))));
+    for check in checks {
+        let (code, out, err) = check.end();
+        assert_eq!(code, Some(0), "{err}");
+        assert!(out.contains("\"usable\":true"), "{out}");
+    }
+    assert_eq!(server.end().0, Some(0));
+    for worker in workers {
+        assert_eq!(worker.end().0, Some(0));
+    }
+    let trained = scratch.json("eval runs/run/final.safetensors --json");
+    assert_eq!(trained["digest"], expected["digest"]);
+    let joined = std::fs::read_to_string(&events).unwrap();
+    assert_eq!(joined.matches("\"worker-joined\"").count(), 2, "a checker is no worker");
+}
+
+#[test]
+fn a_check_says_that_nobody_is_there() {
+    let scratch = Scratch::new("check-silent");
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let output = scratch.run(&format!("check {address} --json"));
+    let err = said(&output);
+    assert_eq!(output.status.code(), Some(4), "{err}");
+    let why = format!("nothing came back from {address} after 5 s: is the server running");
+    assert!(err.contains(&why), "{err}");
+    assert!(err.contains(&format!("is UDP port {} open", address.port())), "{err}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["reachable"], &found["usable"]), (&false.into(), &false.into()));
+    let output = scratch.run("check no.such.host.invalid:4433");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+}
+
+#[test]
 fn kernels_that_cannot_be_had_are_refused_before_anything_starts() {
     let scratch = Scratch::new("level");
     for line in ["train --name run", "sim --name run"] {

@@ -21,6 +21,8 @@ pub enum Command {
     Server(Server),
     /// Compute gradients for a server.
     Worker(Worker),
+    /// What the path to a server is good for.
+    Check(Check),
     /// Server and workers on this machine.
     Train(Train),
     /// Server and workers on a virtual clock.
@@ -209,6 +211,18 @@ pub struct Worker {
     /// threads that compute; results do not depend on it (default: all processors)
     #[argh(option, from_str_fn(threads))]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// Measure the path to a server, which may be busy with a run: what gets through, how fast, what is lost.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "check", usage = "HOST:PORT [flags]")]
+pub struct Check {
+    /// address of the server, HOST:PORT
+    #[argh(positional, from_str_fn(server_address))]
+    pub address: String,
+    /// end standard output with the findings as one JSON object
+    #[argh(switch)]
+    pub json: bool,
 }
 
 /// Run a matrix of plans: any key of PLAN.toml may be a list. Finished cells are not repeated.

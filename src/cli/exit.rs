@@ -28,7 +28,7 @@ pub enum Exit {
     Data = 3,
     /// The server could not be reached, or was lost.
     Unreachable = 4,
-    /// The other side speaks another version or has another plan.
+    /// The other side speaks another version, has another plan, or has no time for us.
     Refused = 5,
     /// Interrupted by the user.
     Interrupted = 130,

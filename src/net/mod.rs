@@ -1,5 +1,6 @@
 //! The cores over real sockets: smol, UDP or TCP, the machine's clock.
 
+mod check;
 mod clock;
 mod datagrams;
 mod error;
@@ -12,6 +13,7 @@ mod tests;
 mod weather;
 mod worker;
 
+pub use check::{Checked, check};
 pub use clock::{Clock, wall_clock};
 pub use error::NetError;
 pub use server::{Listening, Watch};

@@ -125,7 +125,7 @@ fn drive(
 }
 
 /// The addresses of a name, at least one.
-fn resolve(host: &str) -> Result<Vec<SocketAddr>, NetError> {
+pub(super) fn resolve(host: &str) -> Result<Vec<SocketAddr>, NetError> {
     let unknown = |source| NetError::Resolve { host: host.to_owned(), source };
     let addresses: Vec<_> = host.to_socket_addrs().map_err(unknown)?.collect();
     if addresses.is_empty() {

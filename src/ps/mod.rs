@@ -1,6 +1,7 @@
 //! Parameter-server sessions and policies, sans-IO: the same contract as [`crate::mlt`], many peers.
 
 mod average;
+pub mod check;
 pub mod config;
 mod cookie;
 mod cursor;

@@ -5,6 +5,7 @@
 //! sends it, and [`prepare()`].
 
 mod brief;
+mod check;
 mod console;
 mod data;
 mod eval;
@@ -24,6 +25,7 @@ mod workers;
 use std::path::PathBuf;
 
 pub use brief::{Brief, BriefError};
+pub use check::check;
 pub use console::Console;
 pub use data::data;
 pub use eval::eval;

@@ -17,7 +17,7 @@ pub const DATAGRAM_MAX: usize = 1392;
 
 /// Bytes kept free for the trailer: 16 will hold an AEAD tag, 4 of them hold the checksum as long as there is no key.
 const TRAILER_MAX: usize = 16;
-const CHECKSUM: usize = 4;
+pub(super) const CHECKSUM: usize = 4;
 
 /// Bytes of the header.
 pub(super) const HEADER: usize = size_of::<RawHeader>();
@@ -65,6 +65,11 @@ pub(super) fn start(buf: &mut Vec<u8>, header: Header) {
 /// If the body is larger than [`BODY_MAX`]: a writer of ours did not keep its limit.
 pub(super) fn seal(buf: &mut Vec<u8>) {
     assert!(buf.len() <= DATAGRAM_MAX - TRAILER_MAX, "a datagram of {} bytes", buf.len());
+    seal_padded(buf);
+}
+
+/// Ends a datagram that is padded: a larger trailer will find its room in the padding.
+pub(super) fn seal_padded(buf: &mut Vec<u8>) {
     let checksum = U32::new(crc32fast::hash(buf));
     buf.extend_from_slice(checksum.as_bytes());
 }

@@ -1,8 +1,8 @@
 //! The body of a datagram: one message.
 
 use super::blocks::BlocksWriter;
-use super::envelope::Header;
-use super::{Bye, Carrier, Data, DataHead, Grant, Hello, Reject, Welcome};
+use super::envelope::{Header, seal_padded};
+use super::{Bye, Carrier, Data, DataHead, Echo, Grant, Hello, Probe, Reject, Welcome};
 
 /// A parsed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Message<'a> {
     Ping(bool),
     /// See [`Bye`].
     Bye(Bye),
+    /// See [`Probe`].
+    Probe(Probe),
+    /// See [`Echo`].
+    Echo(Echo),
 }
 
 const HELLO: u8 = 1;
@@ -27,6 +31,8 @@ const DATA: u8 = 3;
 const GRANT: u8 = 4;
 const PING: u8 = 5;
 const BYE: u8 = 6;
+const PROBE: u8 = 7;
+const ECHO: u8 = 8;
 
 impl<'a> Message<'a> {
     /// Parses a body.
@@ -46,6 +52,8 @@ impl<'a> Message<'a> {
                 _ => Err(Reject::Malformed),
             },
             BYE => Bye::parse(rest).map(Self::Bye),
+            PROBE => Probe::parse(rest).map(Self::Probe),
+            ECHO => Echo::parse(rest).map(Self::Echo),
             _ => Err(Reject::Kind),
         }
     }
@@ -74,6 +82,16 @@ impl<'a> Message<'a> {
             Self::Bye(bye) => {
                 buf.push(BYE);
                 bye.write(buf);
+            }
+            Self::Probe(probe) => {
+                buf.push(PROBE);
+                probe.write(buf);
+                return seal_padded(buf);
+            }
+            Self::Echo(echo) => {
+                buf.push(ECHO);
+                echo.write(buf);
+                return seal_padded(buf);
             }
             Self::Data(_) => unreachable!("data is written block by block"),
         }
@@ -105,8 +123,8 @@ pub(super) mod tests {
     use crate::ids::{BlockIndex, PacketNumber, Round, SessionId, WorkerId};
     use crate::rng;
     use crate::wire::{
-        BLOCK_BYTES_MAX, Block, ByeCode, DATAGRAM_MAX, GrantEntry, Standing, TransferId,
-        TransferKind,
+        BLOCK_BYTES_MAX, Block, ByeCode, DATAGRAM_MAX, GrantEntry, PROBE_MIN, Standing, Taken,
+        TransferId, TransferKind,
     };
 
     pub(in crate::wire) fn hex(bytes: &[u8]) -> String {
@@ -149,6 +167,15 @@ pub(super) mod tests {
         grant
     }
 
+    fn probe(size: u16) -> Probe {
+        Probe { cookie: 0x0a0b, group: 1, about: 2, copies: 3, reply: 1200, size }
+    }
+
+    fn echo(size: u16) -> Echo {
+        let (number, taken) = (PacketNumber(7), Taken::Busy);
+        Echo { cookie: 0x0a0b, number, taken, copy: 1, received: 30, echoes: 29, span_ns: 99, size }
+    }
+
     fn body(datagram: &[u8]) -> &[u8] {
         Carrier::Datagrams.open(datagram).unwrap().1
     }
@@ -167,6 +194,8 @@ pub(super) mod tests {
             format!("grant    {}", hex(body(&written(&Message::Grant(grant()))))),
             format!("ping     {}", hex(body(&written(&Message::Ping(false))))),
             format!("bye      {}", hex(body(&written(&Message::Bye(bye))))),
+            format!("probe    {}", hex(body(&written(&Message::Probe(probe(PROBE_MIN)))))),
+            format!("echo     {}", hex(body(&written(&Message::Echo(echo(PROBE_MIN)))))),
         ];
         insta::assert_snapshot!(text.join("\n"));
     }
@@ -179,6 +208,10 @@ pub(super) mod tests {
             Message::Grant(grant()),
             Message::Ping(true),
             Message::Bye(Bye::new(ByeCode::Data, "no such file")),
+            Message::Probe(probe(DATAGRAM_MAX as u16)),
+            Message::Probe(probe(1000)),
+            Message::Echo(echo(DATAGRAM_MAX as u16)),
+            Message::Echo(echo(PROBE_MIN)),
         ];
         for message in messages {
             let datagram = written(&message);
@@ -232,6 +265,19 @@ pub(super) mod tests {
         assert_eq!(Message::parse(&[99]), Err(Reject::Kind));
         assert_eq!(Message::parse(&[PING, 2]), Err(Reject::Malformed));
         assert_eq!(Message::parse(&[BYE, 200]), Err(Reject::Malformed));
+        for wrong in [
+            Probe { group: 16, ..probe(100) },
+            Probe { about: 16, ..probe(100) },
+            Probe { copies: 33, ..probe(100) },
+            Probe { reply: PROBE_MIN - 1, ..probe(100) },
+            Probe { reply: DATAGRAM_MAX as u16 + 1, ..probe(100) },
+        ] {
+            let datagram = written(&Message::Probe(wrong));
+            assert_eq!(Message::parse(body(&datagram)), Err(Reject::Malformed), "{wrong:?}");
+        }
+        let datagram = written(&Message::Probe(probe(PROBE_MIN)));
+        let short = &body(&datagram)[..20];
+        assert_eq!(Message::parse(short), Err(Reject::Malformed), "its answer would be larger");
         let escape = Bye { code: ByeCode::Leaving, text: "a\x1b[2Jb".to_owned() };
         let datagram = written(&Message::Bye(escape));
         let Ok(Message::Bye(bye)) = Message::parse(body(&datagram)) else { panic!() };
@@ -245,6 +291,8 @@ pub(super) mod tests {
             written(&Message::Grant(grant())),
             written(&Message::Hello(Hello { cookie: 5 })),
             written(&Message::Bye(Bye::new(ByeCode::Leaving, "bye"))),
+            written(&Message::Probe(probe(100))),
+            written(&Message::Echo(echo(100))),
         ];
         for seed in 0..20_000 {
             let mut rng = rng::stream(seed, "fuzz", 0);

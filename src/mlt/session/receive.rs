@@ -52,7 +52,9 @@ impl Session {
                 self.seen.insert(number)?;
                 self.events.push_back(SessionEvent::Bye(bye));
             }
-            Message::Hello(_) | Message::Welcome(_) => return Err(Reject::Session),
+            Message::Hello(_) | Message::Welcome(_) | Message::Probe(_) | Message::Echo(_) => {
+                return Err(Reject::Session);
+            }
         }
         self.last_heard = now;
         self.give_ups = 0;

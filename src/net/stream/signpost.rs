@@ -44,12 +44,14 @@ impl Signpost {
                 Err(_) => continue,
             };
             let Ok((header, body)) = Carrier::Datagrams.open(&datagram[..len]) else { continue };
-            if let Ok(Message::Hello(_)) = Message::parse(body) {
+            if let Ok(Message::Hello(_) | Message::Probe(_)) = Message::parse(body) {
                 let header = Header { session: header.session, number: PacketNumber(0) };
                 let bye = Message::Bye(Bye::new(ByeCode::Refused, TEXT));
                 bye.write(Carrier::Datagrams, header, &mut self.buf);
-                // It will ask again.
-                let _ = self.io.get_ref().send_to(&self.buf, from);
+                if self.buf.len() <= len {
+                    // It will ask again.
+                    let _ = self.io.get_ref().send_to(&self.buf, from);
+                }
             }
         }
         self.ready = true;

@@ -100,6 +100,10 @@ impl ServerCore {
         if let Message::Hello(hello) = message {
             return self.handle_hello(now, from, header.session, hello);
         }
+        if let Message::Probe(probe) = message {
+            let cookie = self.cookies.of(from, header.session);
+            return self.desk.handle_probe(now, from, header, probe, cookie);
+        }
         let Some(&id) = self.sessions.get(&header.session) else {
             if matches!(message, Message::Bye(_)) {
                 // Said several times by a worker that has left.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use self::evaluation::Evaluation;
 use self::training::Training;
 use super::average::Average;
+use super::check::Desk;
 use super::config::ServerConfig;
 use super::cookie::Cookies;
 use super::cursor::Cursor;
@@ -90,6 +91,7 @@ pub struct ServerCore {
     sessions: BTreeMap<SessionId, WorkerId>,
     next_worker: u32,
     replies: VecDeque<(SocketAddr, SessionId, Message<'static>)>,
+    desk: Desk,
     phase: Phase,
     /// The latest exchange with any worker, training or evaluation.
     round: Round,
@@ -141,6 +143,7 @@ impl ServerCore {
             sessions: BTreeMap::new(),
             next_worker: 1,
             replies: VecDeque::new(),
+            desk: Desk::default(),
             phase: Phase::Gathering,
             round: Round(0),
             version: Round(0),

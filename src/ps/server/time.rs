@@ -22,7 +22,8 @@ const SILENT: Duration = Duration::from_secs(1);
 impl ServerCore {
     /// Writes the next datagram into `buf` and tells where it goes; `None` if there is none to be sent now.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<SocketAddr> {
-        let to = self.transmit_reply(buf).or_else(|| self.transmit_member(now, buf))?;
+        let to = self.transmit_reply(buf).or_else(|| self.desk.poll_transmit(buf));
+        let to = to.or_else(|| self.transmit_member(now, buf))?;
         self.totals.bytes_down += buf.len() as u64;
         Some(to)
     }
