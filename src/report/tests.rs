@@ -176,6 +176,7 @@ fn a_run_folder_holds_the_run() {
         digest: Some("abc".to_owned()),
         totals: &totals,
         rejects: &rejects,
+        traffic: None,
         images: Some(600),
         failure: None,
     };
@@ -186,6 +187,9 @@ fn a_run_folder_holds_the_run() {
     for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv"] {
         let text = std::fs::read_to_string(scratch.join("fc-optdigits-1-1").join(file)).unwrap();
         insta::assert_snapshot!(file, text);
+        let times = RoundRows::round_ns(&text);
+        let expected = (file == "rounds.csv").then(|| vec![4 * MS; 4]);
+        assert_eq!(times, expected, "{file}");
     }
 }
 
@@ -226,8 +230,14 @@ fn a_lost_model_is_told_once_and_in_the_end() {
     assert!(said.contains(warning) && said.matches("warning").count() == 1, "{said}");
     let (totals, rejects) = (Totals::default(), Rejects::default());
     let why = Some("it is broken");
-    let closing =
-        Closing { digest: None, totals: &totals, rejects: &rejects, images: None, failure: why };
+    let closing = Closing {
+        digest: None,
+        totals: &totals,
+        rejects: &rejects,
+        traffic: None,
+        images: None,
+        failure: why,
+    };
     let text = Summary::new(&tally, "", String::new(), closing).to_string();
     assert!(
         text.contains("diverged  in round 3") && text.contains("failed    it is broken"),
