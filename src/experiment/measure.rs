@@ -64,7 +64,7 @@ const fn wanted(name: &'static str, decimals: usize, of: Of) -> Measure {
 /// All measures, in the order of the table.
 pub(super) const MEASURES: [Measure; 22] = [
     always("accuracy %", 2, Runs(|run| run.accuracy.map(|accuracy| 100.0 * accuracy))),
-    always("rounds", 0, Rounds(|row| Some(row.pool().n as f64).filter(|n| *n > 0.0))),
+    always("n", 0, Rounds(|row| Some(row.pool().n as f64).filter(|n| *n > 0.0))),
     always("up MB", 2, Runs(|run| Some(run.bytes_up as f64 / MEGA))),
     always("down MB", 2, Runs(|run| Some(run.bytes_down as f64 / MEGA))),
     always("forgiven", 0, Runs(|run| Some(run.forgiven as f64))),
