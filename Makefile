@@ -9,6 +9,8 @@ QEMU = $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static)
 PROGRAM := target/release/mlt-lite
 # What the benches of training measure; empty: all there is.
 TASKS = $(BATCHES:%=--batch %) $(THREADS:%=--threads %) $(MODELS)
+# Experiments that end in figures and need nothing but time.
+FIGURES := transport-loss microburst incast
 TORCH_VENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlt-lite/torch-venv
 # What the lab is told; whatever is empty is its own choice. STAR: what emulates the cables; MLT: a program that is built.
 RACE = $(PRESET:%=--preset %) $(if $(TRANSPORTS),--transports "$(TRANSPORTS)") $(REPEATS:%=--repeats %) \
@@ -39,6 +41,12 @@ experiment: build   ## run a matrix and print its table (PLAN=experiments/quick.
 sim: build          ## the loss x tolerance x codec grid on the virtual clock
 	@$(PROGRAM) experiment experiments/grid.toml
 
+figures: build      ## draw the figures of the transport in runs/*/*.svg, on the virtual clock; minutes (make -j2 figures)
+	@$(MAKE) --no-print-directory $(FIGURES:%=figure-%)
+
+figure-%:
+	@$(PROGRAM) experiment experiments/$*.toml
+
 bench:        ## time codecs and rounds
 	@.ci/need cargo && cargo bench --bench speed
 
@@ -58,4 +66,4 @@ static:       ## one static binary that runs on any Linux of this architecture (
 data: build         ## list the data sets and say which are here
 	@$(PROGRAM) data list
 
-.PHONY: help build test test-arm lint fmt experiment sim bench bench-train bench-torch lab static data
+.PHONY: help build test test-arm lint fmt experiment sim figures bench bench-train bench-torch lab static data

@@ -68,7 +68,7 @@ fn the_summary_keeps_its_promises() {
     assert!(sent("bytes_up") > 3 * 45 * model && sent("bytes_down") > 2 * sent("bytes_up"));
     assert!(summary["seconds"].as_f64().unwrap() > 45.0 * 0.003);
     let ms = |key: &str| summary["round_ms"][key].as_f64().unwrap();
-    assert!(ms("p50") > 3.0 && ms("p99") >= ms("p50"));
+    assert!(ms("p50") > 3.0 && ms("max") >= ms("p50"));
     assert_eq!(summary["digest"].as_str().unwrap().len(), 64);
     assert!(summary["rejects"]["checksum"].as_u64().unwrap() > 10, "{summary}");
 }

@@ -44,6 +44,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("flate2", &["dataset"]),
     ("getrandom", &["net"]),
     ("half", &["codec", "simd"]),
+    ("plotters", &["report"]),
     ("quinn_udp", &["net"]),
     ("rayon", &["model"]),
     ("rustix", &["net"]),

@@ -94,7 +94,8 @@ macro_rules! plan_command {
             clr_freq
             /// clr: relative change of the gradient's norm that is critical (default: 0.5)
             clr_eta
-            /// what carries pushes and pulls: bounded, reliable, passes, early-close, timeout, tcp, tcp-streamed, tcp:cubic ... (default: bounded)
+            /// what carries pushes and pulls: bounded, reliable, passes, early-close, timeout, tcp, tcp-streamed,
+            /// tcp:cubic ... (default: bounded)
             transport
             /// simulation: time of a training step, such as 20ms+-2ms (default: 0ms)
             compute

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use super::matrix::{Cell, Mode};
-use super::{CellError, Summary};
+use super::{CellError, Run};
 use crate::net::{Interrupt, Stop};
+use crate::report::{RoundRows, Summary};
 
 /// Exit code of a run that the user interrupted.
 const INTERRUPTED: i32 = 130;
@@ -46,7 +47,7 @@ impl Child {
     ///
     /// # Errors
     /// If it fails or is interrupted.
-    pub fn run(&mut self, cell: &Cell) -> Result<Summary, CellError> {
+    pub fn run(&mut self, cell: &Cell) -> Result<Run, CellError> {
         if self.interrupted {
             return Err(CellError::Interrupted);
         }
@@ -76,7 +77,13 @@ impl Child {
         };
         let output = self.stop.during(|| child.wait_with_output(), pass_on);
         let output = output.map_err(failed(&self.program))?;
-        result(output.status, &String::from_utf8_lossy(&output.stdout))
+        let summary = result(output.status, &String::from_utf8_lossy(&output.stdout))?;
+        let rounds = Path::new(&summary.folder).join("rounds.csv");
+        let text = fs::read_to_string(&rounds).map_err(failed(&rounds))?;
+        let round_ns = RoundRows::round_ns(&text).ok_or_else(|| {
+            CellError::Failed(format!("{}: no times of rounds in it", rounds.display()))
+        })?;
+        Ok(Run { summary, round_ns })
     }
 }
 

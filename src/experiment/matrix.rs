@@ -1,8 +1,10 @@
 //! From a plan file with lists to the cells of an experiment.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use super::ExperimentError;
+use super::figure::Figure;
+use super::{ExperimentError, variables};
 use crate::plan::{Choice, Document, Entry, KEYS, Plan, PlanError, Words, overlay, unknown};
 
 /// What runs the cells.
@@ -21,9 +23,11 @@ crate::named!(Mode, "mode", { Real => "real", Sim => "sim" });
 pub struct Experiment {
     /// Its name: that of its folder.
     pub name: String,
-    /// Its cells, each once, in the order of the file: the first key turns slowest, then the groups one after the
+    /// Its cells, each once, in the order of the file: variables turn slowest, then keys, then the groups one after the
     /// other, then the keys that stand in groups, and seeds fastest.
     pub cells: Vec<Cell>,
+    /// What is drawn of them.
+    pub figures: Vec<Figure>,
 }
 
 /// One cell: one plan and one seed.
@@ -35,8 +39,11 @@ pub struct Cell {
     pub plan: Plan,
     /// The plan's digest.
     pub digest: String,
-    /// The keys in which the cells of the experiment differ (the seed last), with the values of this one.
-    pub labels: Vec<(&'static str, String)>,
+    /// The variables of the experiment, with the values of this cell.
+    pub variables: Vec<(String, String)>,
+    /// The variables and keys in which the cells of the experiment differ (the seed last), with the values of this one.
+    /// Keys that are made of variables are not among them.
+    pub labels: Vec<(String, String)>,
 }
 
 /// More cells than this are a slip of the pen.
@@ -65,8 +72,10 @@ impl Experiment {
         flags: &[Entry],
         words: &Words<'_>,
     ) -> Result<Self, ExperimentError> {
-        let Document { mut choices, mut groups } = document;
+        let Document { mut choices, mut groups, variables, figures } = document;
         known_keys(choices.iter().chain(groups.iter().flatten()))?;
+        variables::check(&variables, choices.iter().chain(groups.iter().flatten()))?;
+        let figures = Figure::all(&figures, &variables)?;
         let name = take(&mut choices, "name")?.map_or_else(|| name.to_owned(), |entry| entry.text);
         let mode = match take(&mut choices, "mode")? {
             Some(entry) => entry.text.parse().map_err(|error: crate::named::UnknownName| {
@@ -84,24 +93,30 @@ impl Experiment {
             choices.into_iter().partition(|choice| in_groups(&choice.key));
         let groups = groups.into_iter().map(|group| merge(inner.clone(), group, seeds.clone()));
         let groups = groups.collect::<Result<Vec<_>, _>>()?;
-        if count(&outer).saturating_mul(groups.iter().map(|group| count(group)).sum()) > CELLS_MAX {
+        let outer_count = count(&variables).saturating_mul(count(&outer));
+        if outer_count.saturating_mul(groups.iter().map(|group| count(group)).sum()) > CELLS_MAX {
             return Err(ExperimentError::TooMany { name, most: CELLS_MAX });
         }
         let mut cells: Vec<Cell> = Vec::new();
-        for row in product(&outer) {
+        let mut digests = HashSet::new();
+        for (values, row) in pairs(&product(&variables), &product(&outer)) {
             for rest in groups.iter().flat_map(|group| product(group)) {
-                let entries = overlay([row.clone(), rest].concat(), flags.to_vec())?;
-                let plan = Plan::from_entries(entries, words)?;
+                let entries = variables::fill([row.clone(), rest].concat(), values)?;
+                let plan = Plan::from_entries(overlay(entries, flags.to_vec())?, words)?;
                 let plan = if mode == Mode::Sim { plan.simulated()? } else { plan };
                 let digest = plan.digest();
-                if !cells.iter().any(|cell| cell.digest == digest) {
-                    cells.push(Cell { mode, plan, digest, labels: Vec::new() });
+                if digests.insert(digest.clone()) {
+                    let values = values.iter().map(|value| (value.key.clone(), value.text.clone()));
+                    let (variables, labels) = (values.collect(), Vec::new());
+                    cells.push(Cell { mode, plan, digest, variables, labels });
                 }
             }
         }
-        let typed = outer.iter().chain(groups.iter().flatten()).map(|choice| choice.key.as_str());
-        label(&mut cells, &typed.collect::<Vec<_>>());
-        Ok(Self { name, cells })
+        let made = |choice: &&Choice| choice.texts.iter().any(|text| text.contains('{'));
+        let typed = outer.iter().chain(groups.iter().flatten()).filter(|choice| !made(choice));
+        let typed: Vec<&str> = typed.map(|choice| choice.key.as_str()).collect();
+        label(&mut cells, &typed);
+        Ok(Self { name, cells, figures })
     }
 }
 
@@ -110,6 +125,14 @@ impl Cell {
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}-{}", self.mode, &self.digest[..16])
+    }
+
+    /// The value of a variable, or of a key of the plan as it would be typed.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<String> {
+        let variable = self.variables.iter().find(|(name, _)| name == key);
+        let of_plan = || self.plan.texts().into_iter().find(|(name, _)| *name == key);
+        variable.map(|(_, text)| text.clone()).or_else(|| of_plan().map(|(_, text)| text))
     }
 
     /// What sets the cell apart: `model=fc net="loss=5%"`.
@@ -186,6 +209,11 @@ fn count(choices: &[Choice]) -> usize {
     choices.iter().fold(1, |count, choice| count.saturating_mul(choice.texts.len()))
 }
 
+/// Every one of `slow` with every one of `fast`.
+fn pairs<'a, T>(slow: &'a [T], fast: &'a [T]) -> impl Iterator<Item = (&'a T, &'a T)> {
+    slow.iter().flat_map(|one| fast.iter().map(move |other| (one, other)))
+}
+
 /// All combinations, the last choice turning fastest.
 fn product(choices: &[Choice]) -> Vec<Vec<Entry>> {
     let mut rows = vec![Vec::new()];
@@ -202,18 +230,22 @@ fn product(choices: &[Choice]) -> Vec<Vec<Entry>> {
     rows
 }
 
-/// Gives each cell its labels: those of the `typed` keys in which not all cells agree, the seed last.
+/// Gives each cell its labels: variables, and `typed` keys, in which not all cells agree, the seed last.
 fn label(cells: &mut [Cell], typed: &[&str]) {
-    let texts: Vec<_> = cells.iter().map(|cell| cell.plan.texts()).collect();
-    let value = |row: usize, key: &str| {
-        texts[row].iter().find(|(known, _)| *known == key).map_or("", |(_, text)| text.as_str())
-    };
-    let differs = |key: &str| (1..texts.len()).any(|row| value(row, key) != value(0, key));
-    let mut keys: Vec<&'static str> =
-        KEYS.iter().copied().filter(|key| typed.contains(key)).collect();
-    keys.retain(|key| differs(key));
-    keys.sort_by_key(|&key| key == "seed");
+    let Some(first) = cells.first() else { return };
+    let variables = first.variables.iter().map(|(name, _)| name.clone());
+    let keys = KEYS.iter().filter(|key| typed.contains(key)).map(|key| (*key).to_owned());
+    let mut columns: Vec<(String, Vec<String>)> = variables
+        .chain(keys)
+        .map(|key| {
+            let texts = cells.iter().map(|cell| cell.value(&key).unwrap_or_default()).collect();
+            (key, texts)
+        })
+        .collect();
+    columns.retain(|(_, texts)| texts.iter().any(|text| *text != texts[0]));
+    columns.sort_by_key(|(key, _)| key == "seed");
     for (row, cell) in cells.iter_mut().enumerate() {
-        cell.labels = keys.iter().map(|&key| (key, value(row, key).to_owned())).collect();
+        let labels = columns.iter().map(|(key, texts)| (key.clone(), texts[row].clone()));
+        cell.labels = labels.collect();
     }
 }

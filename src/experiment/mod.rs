@@ -4,19 +4,25 @@
 //! it stopped. Who runs a cell is an argument: a child process of this program, or a test.
 
 mod child;
+mod figure;
+mod floor;
 mod matrix;
+mod measure;
 mod table;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use child::Child;
+pub use figure::Figure;
 pub use matrix::{Cell, Experiment, Mode};
 
 use crate::plan::PlanError;
@@ -56,6 +62,15 @@ pub enum ExperimentError {
     },
 }
 
+/// What a cell came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// In short.
+    pub summary: Summary,
+    /// How long each round took, in nanoseconds: rounds of several seeds are looked at together.
+    pub round_ns: Vec<u64>,
+}
+
 /// Why a cell has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CellError {
@@ -71,7 +86,9 @@ pub struct Findings {
     /// One row for each cell, seeds taken together.
     pub table: Table,
     /// All cells with their results.
-    pub cells: Vec<(Cell, Option<Summary>)>,
+    pub cells: Vec<(Cell, Option<Run>)>,
+    /// The files that hold tables and figures.
+    pub files: Vec<String>,
     /// Cells that were run in vain.
     pub failed: usize,
     /// Whether the user interrupted it: the other cells without a result were not run.
@@ -88,9 +105,10 @@ impl Findings {
     /// One JSON object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let cell = |(cell, result): &(Cell, Option<Summary>)| {
+        let cell = |(cell, run): &(Cell, Option<Run>)| {
             let keys: serde_json::Map<_, _> =
-                cell.labels.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect();
+                cell.labels.iter().map(|(key, text)| (key.clone(), json!(text))).collect();
+            let result = run.as_ref().map(|run| &run.summary);
             json!({ "keys": keys, "plan": cell.digest, "result": result })
         };
         let cells: Vec<_> = self.cells.iter().map(cell).collect();
@@ -102,7 +120,7 @@ impl Findings {
 /// The hands of an experiment: whatever touches the world.
 pub struct Hands<'a> {
     /// Runs one cell.
-    pub run: &'a mut dyn FnMut(&Cell) -> Result<Summary, CellError>,
+    pub run: &'a mut dyn FnMut(&Cell) -> Result<Run, CellError>,
     /// Shows one line.
     pub say: &'a mut dyn FnMut(&str),
     /// Reads the clock.
@@ -110,8 +128,8 @@ pub struct Hands<'a> {
 }
 
 impl Experiment {
-    /// Runs the cells that have no result yet and leaves `table.{txt,csv,md}` in `folder`, also when the user
-    /// interrupts a cell, which ends it.
+    /// Runs the cells that have no result yet and leaves `table.{txt,csv,md}` and the figures in `folder`, also
+    /// when the user interrupts a cell, which ends it.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -135,9 +153,9 @@ impl Experiment {
                 cell.label()
             ));
             match (hands.run)(cell) {
-                Ok(summary) => {
-                    shelf.put(cell, &summary)?;
-                    results[i] = Some(summary);
+                Ok(run) => {
+                    shelf.put(cell, &run)?;
+                    results[i] = Some(run);
                 }
                 Err(CellError::Failed(why)) => {
                     failed += 1;
@@ -151,13 +169,20 @@ impl Experiment {
             }
         }
         let cells: Vec<_> = self.cells.iter().cloned().zip(results).collect();
-        let table = table::tabulate(&cells);
-        let texts =
+        let rows = table::rows(&cells);
+        let wanted: Vec<_> = self.figures.iter().flat_map(|figure| figure.y.clone()).collect();
+        let table = table::tabulate(&rows, &wanted);
+        let tables =
             [("txt", table.to_text()), ("csv", table.to_csv()), ("md", table.to_markdown())];
-        for (ending, text) in texts {
-            write(&folder.join(format!("table.{ending}")), text.as_bytes())?;
+        let tables = tables.map(|(ending, text)| (format!("table.{ending}"), text));
+        let figures = self.figures.iter();
+        let figures = figures.map(|figure| (format!("{}.svg", figure.name), figure.draw(&rows)));
+        let mut files = Vec::new();
+        for (name, text) in tables.into_iter().chain(figures) {
+            write(&folder.join(&name), text.as_bytes())?;
+            files.push(name);
         }
-        Ok(Findings { table, cells, failed, interrupted })
+        Ok(Findings { table, cells, files, failed, interrupted })
     }
 }
 
@@ -195,17 +220,18 @@ impl Shelf {
     }
 
     /// The result of a finished cell. A file that holds none, or that of another plan, is as good as none.
-    fn take(&self, cell: &Cell) -> Option<Summary> {
+    fn take(&self, cell: &Cell) -> Option<Run> {
         let text = fs::read_to_string(self.path(cell)).ok()?;
-        let summary: Summary = serde_json::from_str(&text).ok()?;
-        (summary.plan == cell.digest).then_some(summary)
+        let run: Run = serde_json::from_str(&text).ok()?;
+        (run.summary.plan == cell.digest).then_some(run)
     }
 
     /// Keeps a result; one that is there is there as a whole.
-    fn put(&self, cell: &Cell, summary: &Summary) -> Result<(), ExperimentError> {
+    fn put(&self, cell: &Cell, run: &Run) -> Result<(), ExperimentError> {
         let path = self.path(cell);
         let unfinished = path.with_extension("part");
-        write(&unfinished, summary.to_json().as_bytes())?;
+        let text = serde_json::to_string(run).expect("a run is plain data with string keys");
+        write(&unfinished, text.as_bytes())?;
         fs::rename(&unfinished, &path).map_err(written(&path))
     }
 

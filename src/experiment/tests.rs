@@ -40,14 +40,16 @@ tolerance = "2%"
 "#;
 
 /// A made-up result: a function of the plan.
-fn summary(cell: &Cell) -> Summary {
+fn made_up(cell: &Cell) -> Run {
     let Load::Training(training) = &cell.plan.load else { panic!("synthetic") };
     let base = if training.model == "fc" { 0.93 } else { 0.97 };
     let lossy = u32::from(!cell.plan.net.is_empty());
     let forgiving = u32::from(
         matches!(cell.plan.policy, PolicyConfig::Static { tolerance } if tolerance.parts() > 0),
     );
-    Summary {
+    let ms = (1..=75).map(|ms| 10 + ms / 60 + u64::from(lossy) * (ms / 75));
+    let round_ns: Vec<u64> = ms.map(|ms| ms * 1_000_000).collect();
+    let summary = Summary {
         accuracy: Some(base + 0.001 * cell.plan.seed as f64 - 0.002 * f64::from(forgiving)),
         rounds: 75,
         seconds: 1.5 + f64::from(lossy),
@@ -55,7 +57,8 @@ fn summary(cell: &Cell) -> Summary {
         images_per_second: None,
         bytes_up: 2_500_000 + 100_000 * u64::from(lossy),
         bytes_down: 2_500_000,
-        round_ms: RoundMs { p50: 10.0, p99: 20.0 + f64::from(lossy), n: 75 },
+        round_ms: RoundMs::new(round_ns.clone()),
+        traffic: None,
         digest: Some("d".to_owned()),
         owed: 5850,
         repaired: u64::from(lossy) * 280,
@@ -68,14 +71,15 @@ fn summary(cell: &Cell) -> Summary {
         transport: cell.plan.transport.to_string(),
         plan: cell.digest.clone(),
         folder: String::new(),
-    }
+    };
+    Run { summary, round_ns }
 }
 
 /// Runs an experiment with `run`; a cell takes ten seconds. Returns what was said as well.
 fn run(
     experiment: &Experiment,
     folder: &Path,
-    run: &mut dyn FnMut(&Cell) -> Result<Summary, CellError>,
+    run: &mut dyn FnMut(&Cell) -> Result<Run, CellError>,
 ) -> (Result<Findings, ExperimentError>, String) {
     let mut said = String::new();
     let clock = Shared::new(Instant::ZERO);
@@ -103,6 +107,21 @@ fn a_matrix_becomes_cells() {
 }
 
 #[test]
+fn variables_stand_for_parts_of_values() {
+    let text = "net = 'rate={rate} loss={loss}'\nworkers = [2, 3]\n[let]\nloss = [0, '1%']\nrate = '1gbit'";
+    let cells = experiment(text).unwrap().cells;
+    let labels: Vec<String> = cells.iter().map(Cell::label).collect();
+    assert_eq!(
+        labels,
+        ["loss=0 workers=2", "loss=0 workers=3", "loss=1% workers=2", "loss=1% workers=3"]
+    );
+    assert_eq!(cells[3].plan.net, "rate=1gbit loss=1%");
+    assert_eq!(cells[3].value("rate").as_deref(), Some("1gbit"));
+    assert_eq!(cells[3].value("workers").as_deref(), Some("3"));
+    assert_eq!(cells[3].value("colour"), None);
+}
+
+#[test]
 fn flags_hold_for_all_cells() {
     let cells = with_flags(MATRIX, &[Entry::flag("data-dir", "../data")]).unwrap().cells;
     assert!(cells.iter().all(|cell| cell.plan.data_dir == Path::new("../data")));
@@ -126,6 +145,18 @@ fn bad_experiments_say_what_is_wrong() {
         "group = [1]",
         "[[grup]]\nlr = 0.1",
         "[group]\nlr = 0.1",
+        "rounds = 3\n[let]\nlr = 0.1",
+        "rounds = 3\n[let]\nloss = '1%'",
+        "net = 'loss={lose}'\nrounds = '{loss}'\n[let]\nloss = '1%'",
+        "[[let]]\nloss = '1%'",
+        "[[figure]]\nx = 'lr'",
+        "[[figure]]\ny = 'p50 ms'",
+        "[[figure]]\nx = 'lrr'",
+        "[[figure]]\nx = 'lr'\ny = 'p50'",
+        "[[figure]]\nz = 'lr'",
+        "[[figure]]\nname = '../x'",
+        "[[figure]]\nlog = 'perhaps'",
+        "[[figure]]\ntitle = 'one'\nx = 'lr'\ny = 'p50 ms'\n[[figure]]\nx = 'lr'\ny = 'p50 ms'",
         "[layers]\nlr = 0.1",
         "lr = { low = 0.1 }",
         "seeds = 1000\nclr-freq = [1,2,3,4]\nworkers = [1,2,3,4]",
@@ -139,7 +170,7 @@ fn bad_experiments_say_what_is_wrong() {
 fn an_experiment_ends_in_a_table() {
     let scratch = Scratch::new("table");
     let experiment = experiment(&format!("seeds = 2\n{MATRIX}")).unwrap();
-    let (findings, said) = run(&experiment, &scratch, &mut |cell| Ok(summary(cell)));
+    let (findings, said) = run(&experiment, &scratch, &mut |cell| Ok(made_up(cell)));
     let findings = findings.unwrap();
     assert_eq!((findings.failed, findings.finished(), findings.cells.len()), (0, 24, 24));
     insta::assert_snapshot!("said", said);
@@ -148,6 +179,45 @@ fn an_experiment_ends_in_a_table() {
     assert!(fs::read_to_string(scratch.join("table.md")).unwrap().starts_with("| model"));
     let json: serde_json::Value = serde_json::from_str(&findings.to_json()).unwrap();
     assert_eq!(json["cells"][23]["keys"]["policy"], "clr");
+}
+
+#[test]
+fn the_floor_is_that_of_the_busiest_link() {
+    let floor = |net: &str, tolerance: &str, stormy: bool| {
+        let text = format!(
+            "bytes = 100000\nrounds = 1\nworkers = 4\nnet = {net:?}\ntolerance = {tolerance:?}"
+        );
+        let plan = &experiment(&text).unwrap().cells[0].plan;
+        floor::floor(plan, stormy).map(|floor| (floor.as_secs_f64() * 1e6).round() as u64)
+    };
+    // 100 kB are 8 ms at 100 Mbit/s.
+    assert_eq!(floor("rate=100mbit loss=50%", "0", false), Some(8000));
+    assert_eq!(floor("rate=100mbit; 3:rate=10mbit", "0", false), Some(80_000));
+    assert_eq!(floor("rate=100mbit; server:rate=100mbit", "25%", false), Some(24_000));
+    assert_eq!(floor("rate=100mbit; server:loss=20%", "0", false), Some(10_000));
+    let storm = "rate=100mbit; server:rate=100mbit storm=3/90%";
+    assert_eq!((floor(storm, "0", false), floor(storm, "0", true)), (Some(32_000), Some(320_000)));
+    assert_eq!(floor("delay=1ms", "0", false), None);
+}
+
+#[test]
+fn figures_are_drawn_of_what_is_finished() {
+    let scratch = Scratch::new("figures");
+    let figure = "[[figure]]\nname = 'best'\ntitle = 'T'\nx = 'lr'\ny = ['accuracy %', 'p99 ms']\nseries = 'net'";
+    let text = format!("net = ['', 'loss=5%']\nlr = [0.1, 0.2]\nseeds = 2\n{figure}");
+    let experiment = experiment(&text).unwrap();
+    let (findings, _) = run(&experiment, &scratch, &mut |cell| match cell.plan.lr < 0.15 {
+        true => Err(CellError::Failed("exit status: 3".to_owned())),
+        false => Ok(made_up(cell)),
+    });
+    let files = findings.unwrap().files;
+    assert_eq!(files, ["table.txt", "table.csv", "table.md", "best.svg"]);
+    let svg = fs::read_to_string(scratch.join("best.svg")).unwrap();
+    for word in
+        ["T", "lr", "accuracy %", "p99 ms", "loss=5%", "n = 0 to 2 runs", "n = 0 to 150 rounds"]
+    {
+        assert!(svg.contains(&format!("\n{word}\n")), "{word}: {svg}");
+    }
 }
 
 #[test]
@@ -160,7 +230,7 @@ fn finished_cells_are_not_repeated() {
         match calls {
             6 => Err(CellError::Interrupted),
             2 => Err(CellError::Failed("exit status: 1".to_owned())),
-            _ => Ok(summary(cell)),
+            _ => Ok(made_up(cell)),
         }
     });
     let interrupted = interrupted.unwrap();
@@ -174,7 +244,7 @@ fn finished_cells_are_not_repeated() {
     let mut repeated = Vec::new();
     let (findings, said) = run(&experiment, &scratch, &mut |cell| {
         repeated.push(experiment.cells.iter().position(|known| known == cell).unwrap());
-        Ok(summary(cell))
+        Ok(made_up(cell))
     });
     assert_eq!(repeated, [0, 1, 5, 6, 7, 8, 9, 10, 11]);
     assert!(said.starts_with("3 of 12 cells are finished already\n[4/12] "), "{said}");
@@ -189,7 +259,7 @@ fn failed_cells_are_reported_and_others_go_on() {
     let experiment = experiment("lr = [0.1, 0.2]\nseeds = 2").unwrap();
     let (findings, said) = run(&experiment, &scratch, &mut |cell| match cell.plan.lr < 0.15 {
         true => Err(CellError::Failed("exit status: 3".to_owned())),
-        false => Ok(summary(cell)),
+        false => Ok(made_up(cell)),
     });
     let findings = findings.unwrap();
     assert_eq!(findings.failed, 2);
@@ -214,10 +284,16 @@ fn child(program: PathBuf, scratch: &Scratch) -> Child {
 fn a_child_process_runs_a_cell() {
     let scratch = Scratch::new("child");
     let cell = &experiment("mode = 'sim'\nlr = 0.1").unwrap().cells[0];
-    let json = summary(cell).to_json();
+    let scratch_folder = scratch.display().to_string();
+    let mut expected = made_up(cell);
+    expected.summary.folder = scratch_folder;
+    expected.round_ns = vec![1_500_000, 2_000_000];
+    fs::write(scratch.join("rounds.csv"), "round,worker,round_ms\n1,1,1.5\n1,2,1.5\n2,1,2\n")
+        .unwrap();
+    let json = expected.summary.to_json();
     let body = format!("echo starting; echo \"$@\" > \"$8\"/../arguments; echo '{json}'");
     fs::create_dir_all(scratch.join("runs").join(cell.key())).unwrap();
-    assert_eq!(program(&scratch, &body).run(cell), Ok(summary(cell)));
+    assert_eq!(program(&scratch, &body).run(cell), Ok(expected));
     assert!(!scratch.join("runs").join(cell.key()).exists(), "leftovers are removed");
     let arguments = fs::read_to_string(scratch.join("arguments")).unwrap();
     assert!(arguments.starts_with("sim --json --name sim-"), "{arguments}");

@@ -105,7 +105,8 @@ impl fmt::Display for Partition {
     }
 }
 
-/// A microburst: loss that holds for one training round, from its start at the server to its step.
+/// A microburst: loss that holds for one training round, from its start at the server to its step. It comes behind the
+/// queue: what it takes has taken its part of the rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Storm {
     /// Which round.

@@ -61,13 +61,15 @@ pub struct Link {
 pub struct LinkStats {
     /// Put in by the sender.
     pub sent: u64,
+    /// UDP payload bytes of those.
+    pub sent_bytes: u64,
     /// Given to the receiver.
     pub delivered: u64,
     /// Lost to `loss`.
     pub lost_random: u64,
     /// Lost to `burst` (and not to `loss` as well).
     pub lost_burst: u64,
-    /// Lost to `storm` (and not to `loss` or `burst` as well).
+    /// Lost to `storm`, behind the queue.
     pub lost_storm: u64,
     /// Lost to `partition`.
     pub lost_partition: u64,
@@ -135,6 +137,7 @@ impl Link {
     pub fn send_of(&mut self, now: Instant, owner: u16, datagram: &[u8]) {
         self.now = self.now.max(now);
         self.stats.sent += 1;
+        self.stats.sent_bytes += datagram.len() as u64;
         let fate = self.dice.roll();
         let Some(left) = self.pass(&fate, datagram.len()) else { return };
         let mut original = self.spare.pop().unwrap_or_default();
@@ -164,12 +167,13 @@ impl Link {
             &mut self.stats.lost_random
         } else if fate.lost_burst {
             &mut self.stats.lost_burst
-        } else if self.stormy && fate.lost_storm {
-            &mut self.stats.lost_storm
         } else {
-            let Some(bottleneck) = &mut self.bottleneck else { return Some(self.now) };
-            match bottleneck.take(self.now, len as u64 + HEADER_BYTES) {
+            let wire_bytes = len as u64 + HEADER_BYTES;
+            let bottleneck = self.bottleneck.as_mut();
+            match bottleneck.map_or(Some(self.now), |link| link.take(self.now, wire_bytes)) {
                 None => &mut self.stats.lost_queue,
+                // Behind the queue: what it takes has taken its part of the rate.
+                Some(_) if self.stormy && fate.lost_storm => &mut self.stats.lost_storm,
                 left => return left,
             }
         };

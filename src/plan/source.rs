@@ -93,20 +93,25 @@ impl Choice {
     }
 }
 
-/// A TOML file of choices, and tables of choices called `group`.
+/// A TOML file of choices, and what else describes an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
     /// The keys at the top, in the order of the file.
     pub choices: Vec<Choice>,
     /// The `[[group]]` tables, in the order of the file.
     pub groups: Vec<Vec<Choice>>,
+    /// The `[let]` table.
+    pub variables: Vec<Choice>,
+    /// The `[[figure]]` tables, in the order of the file.
+    pub figures: Vec<Vec<Choice>>,
 }
 
 impl Document {
     /// Reads the file at `path`. Keys are none of its business.
     ///
     /// # Errors
-    /// If the file cannot be read, is not TOML, or holds more than scalars, lists of scalars and groups.
+    /// If the file cannot be read, is not TOML, or holds more than scalars, lists of scalars and the tables of an
+    /// experiment.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
@@ -124,9 +129,13 @@ impl Document {
         for (key, value) in in_order(table.get_ref()) {
             match (key.get_ref().as_ref(), value.get_ref()) {
                 (GROUP, DeValue::Array(groups)) => {
-                    for group in groups {
-                        document.groups.push(reader.group(group)?);
-                    }
+                    document.groups = reader.tables(GROUP, groups)?;
+                }
+                (FIGURE, DeValue::Array(figures)) => {
+                    document.figures = reader.tables(FIGURE, figures)?;
+                }
+                (LET, DeValue::Table(variables)) => {
+                    document.variables = reader.choices(variables)?
                 }
                 (_, other) if is_table(other) && !KEYS.contains(&key.get_ref().as_ref()) => {
                     return Err(reader.table(key));
@@ -137,13 +146,14 @@ impl Document {
         Ok(document)
     }
 
-    /// The entries of a plan: no lists, no groups.
+    /// The entries of a plan: no lists, no tables.
     ///
     /// # Errors
     /// If there are any.
     pub fn into_entries(self) -> Result<Vec<Entry>, PlanError> {
-        if let Some(first) = self.groups.into_iter().flatten().next() {
-            return Err(shape(&first.origin, "group", "a table", ONE_RUN));
+        let tables = self.groups.into_iter().chain([self.variables]).chain(self.figures);
+        if let Some(first) = tables.flatten().next() {
+            return Err(shape(&first.origin, &first.key, "in a table", ONE_RUN));
         }
         let single = |choice: Choice| match choice.list {
             true => Err(shape(&choice.origin, &choice.key, "a list", ONE_RUN)),
@@ -155,7 +165,11 @@ impl Document {
 
 /// What the tables of an experiment are called.
 const GROUP: &str = "group";
-const ONE_RUN: &str = "one value (lists and groups belong into a plan for `mlt-lite experiment`)";
+/// What the table of its variables is called.
+const LET: &str = "let";
+/// What the tables of its figures are called.
+const FIGURE: &str = "figure";
+const ONE_RUN: &str = "one value (lists and tables belong into a plan for `mlt-lite experiment`)";
 const SCALAR: &str = "a text, a number, true or false";
 const SCALARS: &str = "a list of at least one text, number, true or false";
 
@@ -203,20 +217,31 @@ impl Reader<'_> {
     /// The error for a table that means nothing.
     fn table(&self, key: &Spanned<std::borrow::Cow<'_, str>>) -> PlanError {
         let (origin, key) = (self.origin(key.span().start), key.get_ref());
-        let hint = match nearest(key, [GROUP]) {
-            Some(near) => format!(": did you mean `[[{near}]]`?"),
-            None => format!("; the tables of an experiment are all called `[[{GROUP}]]`"),
+        let tables = ["[[group]]", "[let]", "[[figure]]"];
+        let words = tables.map(|table| table.trim_matches(['[', ']']));
+        let near = nearest(key, words).and_then(|near| words.iter().position(|word| *word == near));
+        let hint = match near {
+            Some(at) => format!(": did you mean `{}`?", tables[at]),
+            None => format!("; an experiment has `{}`", tables.join("`, `")),
         };
         PlanError::UnknownTable { place: place(&origin, key), table: key.to_string(), hint }
     }
 
-    fn group(&self, group: &Spanned<DeValue<'_>>) -> Result<Vec<Choice>, PlanError> {
-        match group.get_ref() {
-            DeValue::Table(table) => {
-                in_order(table).into_iter().map(|(key, value)| self.choice(key, value)).collect()
-            }
-            _ => Err(shape(&self.origin(group.span().start), "group", "not a table", "[[group]]")),
-        }
+    /// An array of tables.
+    fn tables<'a, 'i: 'a>(
+        &self,
+        name: &str,
+        tables: impl IntoIterator<Item = &'a Spanned<DeValue<'i>>>,
+    ) -> Result<Vec<Vec<Choice>>, PlanError> {
+        let table = |item: &Spanned<DeValue<'i>>| match item.get_ref() {
+            DeValue::Table(table) => self.choices(table),
+            _ => Err(shape(&self.origin(item.span().start), name, "not a table", "tables")),
+        };
+        tables.into_iter().map(table).collect()
+    }
+
+    fn choices(&self, table: &DeTable<'_>) -> Result<Vec<Choice>, PlanError> {
+        in_order(table).into_iter().map(|(key, value)| self.choice(key, value)).collect()
     }
 
     fn choice(

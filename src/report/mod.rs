@@ -3,6 +3,7 @@
 //! [`Report`] hands each event to all of them: the [`RunFolder`] (files), the [`Tally`] (sums, in the end the
 //! [`Summary`]) and the [`Progress`] (a line for people). None of them reads a clock or writes to the terminal itself.
 
+mod chart;
 mod folder;
 mod live;
 mod progress;
@@ -12,12 +13,14 @@ mod table;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod ticks;
 mod wall;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use chart::{Chart, Panel};
 pub use folder::RunFolder;
 pub use live::Live;
 pub(crate) use progress::clock;

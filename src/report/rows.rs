@@ -34,7 +34,27 @@ struct Share {
 impl RoundRows {
     /// The first line.
     pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,gone,bytes,wait_ms,push_ms,pull_ms,\
-        norm,loss,tolerance,critical,allowance\n";
+        round_ms,norm,loss,tolerance,critical,allowance\n";
+
+    /// How long each round took, in nanoseconds, out of the text of a `rounds.csv`; none if it is no such text.
+    #[must_use]
+    pub fn round_ns(csv: &str) -> Option<Vec<u64>> {
+        let mut lines = csv.lines();
+        let header: Vec<&str> = lines.next()?.split(',').collect();
+        let column = |name: &str| header.iter().position(|known| *known == name);
+        let (round, ms) = (column("round")?, column("round_ms")?);
+        let mut last = "";
+        let mut times = Vec::new();
+        for line in lines {
+            let fields: Vec<&str> = line.split(',').collect();
+            if *fields.get(round)? != last {
+                let ms: f64 = fields.get(ms)?.parse().ok()?;
+                times.push((ms * 1e6).round() as u64);
+            }
+            last = fields[round];
+        }
+        Some(times)
+    }
 
     /// Takes note of one event; returns the rows that it completes.
     #[must_use]
@@ -127,6 +147,7 @@ impl OpenRound {
                 push(&|push| millis(push.wait_ns)),
                 push(&|push| millis(push.push_ns)),
                 text(share.pull.as_ref().map(|pull| millis(pull.pull_ns))),
+                end(&|ended| millis(ended.round_ns)),
                 end(&|ended| ended.norm.to_string()),
                 end(&|ended| ended.loss.to_string()),
                 started.tolerance.as_f64().to_string(),

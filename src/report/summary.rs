@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::tally::Tally;
 use crate::event::Evaluated;
 use crate::ps::server::Totals;
+use crate::sim::Traffic;
 use crate::transport::Transport;
 use crate::units::ByteSize;
 use crate::wire::{Reject, Rejects};
@@ -19,7 +20,7 @@ pub struct Summary {
     pub accuracy: Option<f64>,
     /// Rounds that ended.
     pub rounds: u32,
-    /// From the start of the first round to the end of the last pull, in seconds.
+    /// From the start of the first round to the end of the last step or pull, in seconds.
     pub seconds: f64,
     /// Rounds in a second, evaluations and all.
     #[serde(default)]
@@ -33,6 +34,9 @@ pub struct Summary {
     pub bytes_down: u64,
     /// Duration of rounds.
     pub round_ms: RoundMs,
+    /// All datagrams of a simulation; none of real networks, which do not say.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
     /// SHA-256 of the final parameters; none if the run did not get there.
     pub digest: Option<String>,
     /// Blocks of all pushes.
@@ -73,22 +77,30 @@ pub struct Closing<'a> {
     pub totals: &'a Totals,
     /// What it put aside.
     pub rejects: &'a Rejects,
+    /// What a simulation knows of its links.
+    pub traffic: Option<Traffic>,
     /// Images of the training set; none for a synthetic load.
     pub images: Option<u64>,
     /// Why the run has failed, if it has.
     pub failure: Option<&'a str>,
 }
 
-/// Duration of rounds, from the start to the close of the last pull, in milliseconds.
+/// With fewer rounds, one of a hundred is none of them.
+const P99_ROUNDS_MIN: usize = 100;
+
+/// Duration of rounds, from the start at the server to the optimizer's step, with which the next one starts, in
+/// milliseconds.
 ///
 /// Percentiles are nearest-rank: the smallest duration that at least so many percent of the rounds do not exceed.
-/// With fewer than 100 rounds `p99` is the longest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundMs {
-    /// Half of the rounds took no longer.
-    pub p50: f64,
-    /// 99 of 100 rounds took no longer.
-    pub p99: f64,
+    /// Half of the rounds took no longer; none without rounds.
+    pub p50: Option<f64>,
+    /// 99 of 100 rounds took no longer; none with fewer than 100.
+    pub p99: Option<f64>,
+    /// No round took longer.
+    #[serde(default)]
+    pub max: Option<f64>,
     /// Rounds.
     pub n: usize,
 }
@@ -122,7 +134,8 @@ impl Summary {
             images_per_second: closing.images.map(|images| per_second(epochs * images as f64)),
             bytes_up: closing.totals.bytes_up,
             bytes_down: closing.totals.bytes_down,
-            round_ms: RoundMs::new(tally.round_ns().collect()),
+            round_ms: RoundMs::new(tally.round_ns.clone()),
+            traffic: closing.traffic,
             digest: closing.digest,
             owed: tally.owed,
             repaired: tally.repaired,
@@ -161,11 +174,11 @@ impl RoundMs {
     #[must_use]
     pub fn new(mut nanos: Vec<u64>) -> Self {
         nanos.sort_unstable();
-        let percentile = |percent: usize| {
-            let rank = (nanos.len() * percent).div_ceil(100).max(1);
-            nanos.get(rank - 1).map_or(0.0, |&nanos| nanos as f64 / 1e6)
-        };
-        Self { p50: percentile(50), p99: percentile(99), n: nanos.len() }
+        let n = nanos.len();
+        let ms = |rank: usize| nanos.get(rank.checked_sub(1)?).map(|&nanos| nanos as f64 / 1e6);
+        let percentile = |percent: usize| ms((n * percent).div_ceil(100));
+        let p99 = percentile(99).filter(|_| n >= P99_ROUNDS_MIN);
+        Self { p50: percentile(50), p99, max: ms(n), n }
     }
 }
 
@@ -175,9 +188,17 @@ impl fmt::Display for Summary {
             let loss = last.loss.unwrap_or(f64::NAN);
             writeln!(f, "accuracy  {:.2}%, loss {loss:.4}", 100.0 * last.accuracy)?;
         }
-        let RoundMs { p50, p99, .. } = self.round_ms;
         let (rounds, seconds) = (self.rounds, self.seconds);
-        writeln!(f, "rounds    {rounds} in {seconds:.2} s (p50 {p50:.2} ms, p99 {p99:.2} ms)")?;
+        write!(f, "rounds    {rounds} in {seconds:.2} s")?;
+        let RoundMs { p50, p99, max, .. } = self.round_ms;
+        let known = [("p50", p50), ("p99", p99), ("max", max)];
+        let known = known.into_iter().filter_map(|(name, ms)| Some((name, ms?)));
+        let words: Vec<_> = known.map(|(name, ms)| format!("{name} {ms:.2} ms")).collect();
+        writeln!(
+            f,
+            "{}",
+            if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
+        )?;
         write!(f, "speed     {:.1} rounds/s", self.rounds_per_second)?;
         match self.images_per_second {
             Some(images) => writeln!(f, ", {images:.0} images/s")?,
@@ -218,12 +239,17 @@ mod tests {
 
     #[test]
     fn percentiles_are_nearest_rank() {
-        let of = |nanos: Vec<u64>| RoundMs::new(nanos);
-        assert_eq!(of(vec![]), RoundMs { p50: 0.0, p99: 0.0, n: 0 });
-        assert_eq!(of(vec![5_000_000]), RoundMs { p50: 5.0, p99: 5.0, n: 1 });
-        let ms = |count: u64| (1..=count).rev().map(|ms| ms * 1_000_000).collect();
-        assert_eq!(of(ms(4)), RoundMs { p50: 2.0, p99: 4.0, n: 4 });
-        assert_eq!(of(ms(100)), RoundMs { p50: 50.0, p99: 99.0, n: 100 });
-        assert_eq!(of(ms(201)), RoundMs { p50: 101.0, p99: 199.0, n: 201 });
+        let of = |count: u64| {
+            let RoundMs { p50, p99, max, n } =
+                RoundMs::new((1..=count).rev().map(|ms| ms * 1_000_000).collect());
+            assert_eq!(n as u64, count);
+            (p50, p99, max)
+        };
+        assert_eq!(of(0), (None, None, None));
+        assert_eq!(of(1), (Some(1.0), None, Some(1.0)));
+        assert_eq!(of(4), (Some(2.0), None, Some(4.0)));
+        assert_eq!(of(99).1, None);
+        assert_eq!(of(100), (Some(50.0), Some(99.0), Some(100.0)));
+        assert_eq!(of(201), (Some(101.0), Some(199.0), Some(201.0)));
     }
 }

@@ -4,8 +4,6 @@ use crate::event::{Evaluated, Event, RoundEnded, RoundStarted, Stamped};
 use crate::ids::{Round, WorkerId};
 use crate::units::Instant;
 
-/// A round whose pulls are not closed when so many have started since will not be looked at again.
-const ROUNDS_OPEN_MAX: usize = 4;
 /// No model that still learns has a mean cross-entropy beyond this: its logits are off by hundreds.
 const LOSS_MAX: f64 = 1e3;
 
@@ -38,17 +36,12 @@ pub struct Tally {
     pub evaluations: Vec<Evaluated>,
     /// The first round after which the model was lost, and the loss that told.
     pub diverged: Option<(Round, f64)>,
-    spans: Vec<Span>,
-}
-
-/// From the start of a round to its last event.
-#[derive(Clone, Debug)]
-struct Span {
-    round: Round,
-    /// Who takes part; forgotten once the round is closed for good.
-    workers: Vec<WorkerId>,
-    start: Instant,
-    end: Instant,
+    /// How long each round took, from its start to the optimizer's step, in nanoseconds.
+    pub round_ns: Vec<u64>,
+    /// When the first round started.
+    began: Option<Instant>,
+    /// When the last step or the last pull ended.
+    last: Instant,
 }
 
 impl Tally {
@@ -57,11 +50,7 @@ impl Tally {
         let at = stamped.at;
         match &stamped.event {
             Event::RoundStarted(started) => {
-                let (round, workers) = (started.round, started.workers.clone());
-                self.spans.push(Span { round, workers, start: at, end: at });
-                if let Some(closed) = self.spans.len().checked_sub(ROUNDS_OPEN_MAX + 1) {
-                    self.spans[closed].workers = Vec::new();
-                }
+                self.began.get_or_insert(at);
                 self.pushing.clone_from(&started.workers);
                 self.started = Some(started.clone());
             }
@@ -76,18 +65,12 @@ impl Tally {
             }
             Event::PullClosed(pull) => {
                 self.bytes_down += pull.bytes;
-                // A pull of somebody who joins later is no part of the round.
-                if let Some(span) =
-                    self.span(pull.round).filter(|span| span.workers.contains(&pull.worker))
-                {
-                    span.end = at;
-                }
+                self.last = at;
             }
             Event::RoundEnded(ended) => {
                 self.rounds += 1;
-                if let Some(span) = self.span(ended.round) {
-                    span.end = at;
-                }
+                self.round_ns.push(ended.round_ns);
+                self.last = at;
                 self.judge(ended.round, ended.loss);
                 self.ended = Some(ended.clone());
             }
@@ -109,24 +92,10 @@ impl Tally {
         }
     }
 
-    fn span(&mut self, round: Round) -> Option<&mut Span> {
-        self.spans.iter_mut().rev().take(ROUNDS_OPEN_MAX).find(|span| span.round == round)
-    }
-
-    /// How long each round took, from its start to the close of its last pull, in nanoseconds.
-    pub fn round_ns(&self) -> impl Iterator<Item = u64> {
-        self.spans
-            .iter()
-            .take(self.rounds as usize)
-            .map(|span| span.end.since(span.start).as_nanos() as u64)
-    }
-
-    /// From the start of the first round to the end of the last, in seconds.
+    /// From the start of the first round to the end of the last pull, in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        let first = self.spans.first().map_or(Instant::ZERO, |span| span.start);
-        let last = self.spans.iter().map(|span| span.end).max().unwrap_or(first);
-        last.since(first).as_secs_f64()
+        self.began.map_or(0.0, |began| self.last.since(began).as_secs_f64())
     }
 
     /// Part of the owed blocks that was forgiven.

@@ -181,6 +181,7 @@ fn a_run_folder_holds_the_run() {
         transport: &Transport::Bounded,
         totals: &totals,
         rejects: &rejects,
+        traffic: None,
         images: Some(600),
         failure: None,
     };
@@ -191,6 +192,9 @@ fn a_run_folder_holds_the_run() {
     for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv"] {
         let text = std::fs::read_to_string(scratch.join("fc-optdigits-1-1").join(file)).unwrap();
         insta::assert_snapshot!(file, text);
+        let times = RoundRows::round_ns(&text);
+        let expected = (file == "rounds.csv").then(|| vec![4 * MS; 4]);
+        assert_eq!(times, expected, "{file}");
     }
 }
 
@@ -236,6 +240,7 @@ fn a_lost_model_is_told_once_and_in_the_end() {
         transport: &Transport::Reliable,
         totals: &totals,
         rejects: &rejects,
+        traffic: None,
         images: None,
         failure: why,
     };

@@ -39,7 +39,7 @@ pub fn experiment(typed: &cli::Experiment, console: &mut Console<'_>) -> Result<
     } else {
         console.result(findings.table.to_text());
     }
-    console.say(format!("table.txt, table.csv and table.md are in {}", folder.display()));
+    console.say(format!("{} are in {}", findings.files.join(", "), folder.display()));
     if findings.interrupted {
         let (finished, all) = (findings.finished(), findings.cells.len());
         let resume = typed.line();

@@ -14,6 +14,7 @@ use crate::plan::{DataSize, Load, Plan, Training};
 use crate::ps::config::ServerConfig;
 use crate::ps::server::{Outcome, ServerCore};
 use crate::report::{Closing, Progress, Report, ReportError, RunFolder};
+use crate::sim::Traffic;
 use crate::units::Instant;
 
 use super::{Brief, Console};
@@ -131,13 +132,14 @@ impl Job {
         Ok(Report::new(folder, progress))
     }
 
-    /// Completes the run folder with a checkpoint and tells what the run came to.
+    /// Completes the run folder with a checkpoint and tells what the run came to; a simulation knows its `traffic`.
     ///
     /// # Errors
     /// If a file cannot be written, or the run has failed.
     pub fn finish(
         &self,
         server: &ServerCore,
+        traffic: Option<Traffic>,
         report: Report,
         json: bool,
         console: &mut Console<'_>,
@@ -155,7 +157,7 @@ impl Job {
         let images = self.brief.recipe.as_ref().map(|_| self.config.train_len);
         let (totals, rejects) = (server.totals(), server.rejects());
         let transport = &self.plan().transport;
-        let closing = Closing { digest, transport, totals, rejects, images, failure };
+        let closing = Closing { digest, transport, totals, rejects, traffic, images, failure };
         let (summary, before) = report.finish(closing)?;
         console.goes_on("");
         console.show(before);

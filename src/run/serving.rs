@@ -67,14 +67,14 @@ pub(super) fn serve(
     if let Err(failure) = served {
         // What was trained so far is worth keeping, whatever ended it.
         if core.trained() > 0
-            && let Err(second) = job.finish(&core, report, json, console)
+            && let Err(second) = job.finish(&core, None, report, json, console)
         {
             console.say(format!("mlt-lite: {second}"));
         }
         return Err(failure);
     }
     workers.join(clock);
-    job.finish(&core, report, json, console)
+    job.finish(&core, None, report, json, console)
 }
 
 /// Says what holds whatever the plan tolerates.

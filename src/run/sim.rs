@@ -58,7 +58,10 @@ pub fn sim(typed: &cli::Sim, console: &mut Console<'_>) -> Result<Exit, Failure>
     match (failure, outcome) {
         (Some(failure), _) => Err(failure),
         (None, None) => Err(standstill(&format!("it has not ended after {TIME_LIMIT:?}"))),
-        (None, Some(_)) => job.finish(world.server(), report, typed.json, console),
+        (None, Some(_)) => {
+            let traffic = Some(world.traffic());
+            job.finish(world.server(), traffic, report, typed.json, console)
+        }
     }
 }
 

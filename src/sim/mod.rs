@@ -34,10 +34,22 @@ const LOCAL: &str = "delay=50us rate=10gbit";
 pub struct Traffic {
     /// Sent by workers and server.
     pub datagrams: u64,
+    /// UDP payload bytes that the workers sent.
+    pub bytes_up: u64,
+    /// UDP payload bytes that the server sent.
+    pub bytes_down: u64,
     /// Lost on the way, for any cause.
     pub lost: u64,
     /// Lost because a queue was full.
     pub dropped: u64,
+}
+
+impl Traffic {
+    /// The share that was lost because a queue was full.
+    #[must_use]
+    pub fn dropped_share(&self) -> f64 {
+        self.dropped as f64 / self.datagrams.max(1) as f64
+    }
 }
 
 /// A server, its workers, and the links between them.
@@ -163,11 +175,20 @@ impl World {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let links = self.hosts.iter().flat_map(Host::links).chain(self.port.links());
-        let (lost, dropped) = links.map(Link::stats).fold((0, 0), |(lost, dropped), stats| {
-            (lost + stats.lost(), dropped + stats.lost_queue)
-        });
-        let up: u64 = self.hosts.iter().map(|host| host.links()[0].stats().sent).sum();
-        Traffic { datagrams: up + self.port.down.stats().sent, lost, dropped }
+        let mut traffic = Traffic::default();
+        for stats in links.map(Link::stats) {
+            traffic.lost += stats.lost();
+            traffic.dropped += stats.lost_queue;
+        }
+        let own = self.hosts.iter().map(|host| host.links()[0].stats());
+        let down = self.port.down.stats();
+        for stats in own {
+            traffic.datagrams += stats.sent;
+            traffic.bytes_up += stats.sent_bytes;
+        }
+        traffic.datagrams += down.sent;
+        traffic.bytes_down = down.sent_bytes;
+        traffic
     }
 
     /// The server.

@@ -154,7 +154,8 @@ impl Session {
             let outbound = sent.transfer.and_then(|id| self.outbound(id.kind));
             outbound.is_some_and(|outbound| {
                 let few = |block| outbound.may_probe(block) && outbound.copies(block) < copies;
-                let sends = outbound.has_sent(sent) && (copies == u16::MAX || outbound.may_send());
+                let tail = outbound.unsent() == 0 && outbound.may_send();
+                let sends = outbound.has_sent(sent) && (copies == u16::MAX || tail);
                 sends && sent.blocks().iter().any(|&block| few(block))
             })
         };

@@ -1,0 +1,174 @@
+//! What is measured of a row of an experiment: the cells that differ in their seed only.
+
+use super::Run;
+use super::floor::{floor, push_bytes, storm_round};
+use super::matrix::Cell as Plot;
+use crate::report::{Cell, RoundMs, Summary};
+use crate::sim::Traffic;
+
+/// One row: a plan, and its runs with different seeds.
+pub(super) struct Row<'a> {
+    /// The first of them.
+    pub cell: &'a Plot,
+    /// Labels and their values, without the seed.
+    pub labels: Vec<&'a (String, String)>,
+    /// What each run came to, if it has ended.
+    pub runs: Vec<Option<&'a Run>>,
+}
+
+/// A measure: its heading, with the unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    /// Its name: the heading of its column, the label of its axis.
+    pub name: &'static str,
+    /// Decimals that are shown.
+    decimals: usize,
+    /// Whether every table has it; others are shown where a figure asks for them.
+    pub always: bool,
+    of: Of,
+}
+
+impl PartialEq for Measure {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// Where it comes from.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    /// Each run has its own: mean and deviation are shown.
+    Runs(fn(&Summary) -> Option<f64>),
+    /// Rounds of all seeds are pooled.
+    Rounds(fn(&Row<'_>) -> Option<f64>),
+    /// Of each seed, the round counts in which the storm rages.
+    Storms(fn(&Row<'_>) -> Option<f64>),
+}
+
+use Of::{Rounds, Runs, Storms};
+
+const MEGA: f64 = 1e6;
+/// From bytes in a millisecond to megabits in a second.
+const MBIT_S: f64 = 8.0 / 1e3;
+
+/// One that every table has.
+const fn always(name: &'static str, decimals: usize, of: Of) -> Measure {
+    Measure { name, decimals, always: true, of }
+}
+
+/// One for figures.
+const fn wanted(name: &'static str, decimals: usize, of: Of) -> Measure {
+    Measure { name, decimals, always: false, of }
+}
+
+/// All measures, in the order of the table.
+pub(super) const MEASURES: [Measure; 22] = [
+    always("accuracy %", 2, Runs(|run| run.accuracy.map(|accuracy| 100.0 * accuracy))),
+    always("n", 0, Rounds(|row| Some(row.pool().n as f64).filter(|n| *n > 0.0))),
+    always("up MB", 2, Runs(|run| Some(run.bytes_up as f64 / MEGA))),
+    always("down MB", 2, Runs(|run| Some(run.bytes_down as f64 / MEGA))),
+    always("forgiven", 0, Runs(|run| Some(run.forgiven as f64))),
+    always("repaired", 0, Runs(|run| Some(run.repaired as f64))),
+    always("late", 0, Runs(|run| Some(run.late as f64))),
+    always("p50 ms", 2, Rounds(|row| row.pool().p50)),
+    always("p99 ms", 2, Rounds(|row| row.pool().p99)),
+    always("max ms", 2, Rounds(|row| row.pool().max)),
+    always("seconds", 2, Runs(|run| Some(run.seconds))),
+    wanted("floor ms", 2, Rounds(|row| row.floor_ms(false))),
+    wanted("p50 / floor", 2, Rounds(|row| Some(row.pool().p50? / row.floor_ms(false)?))),
+    wanted("p99 / floor", 2, Rounds(|row| Some(row.pool().p99? / row.floor_ms(false)?))),
+    wanted("sent up / payload", 3, Rounds(|row| row.sent(|traffic| traffic.bytes_up))),
+    wanted("sent down / payload", 3, Rounds(|row| row.sent(|traffic| traffic.bytes_down))),
+    wanted("goodput Mbit/s", 2, Rounds(|row| row.goodput())),
+    wanted("dropped %", 3, Runs(|run| run.traffic.map(|traffic| 100.0 * traffic.dropped_share()))),
+    wanted("storm floor ms", 2, Storms(|row| row.floor_ms(true))),
+    wanted("storm p50 ms", 2, Storms(|row| row.storm().p50)),
+    wanted("storm max ms", 2, Storms(|row| row.storm().max)),
+    wanted("storm p50 / floor", 2, Storms(|row| Some(row.storm().p50? / row.floor_ms(true)?))),
+];
+
+impl Measure {
+    /// What stands in the table.
+    pub(super) fn cell(&self, row: &Row<'_>) -> Cell {
+        let samples: Vec<f64> = match self.of {
+            Runs(of) => row.finished().filter_map(|run| of(&run.summary)).collect(),
+            Rounds(of) | Storms(of) => of(row).into_iter().collect(),
+        };
+        Cell::of(&samples, self.decimals)
+    }
+
+    /// What a figure shows.
+    pub(super) fn value(&self, row: &Row<'_>) -> Option<f64> {
+        match self.cell(row) {
+            Cell::Number { mean, .. } => Some(mean),
+            Cell::Text(_) | Cell::Empty => None,
+        }
+    }
+
+    /// How many runs, rounds or storms it is made of.
+    pub(super) fn count(&self, row: &Row<'_>) -> usize {
+        match self.of {
+            Runs(_) => row.finished().count(),
+            Rounds(_) => row.pool().n,
+            Storms(_) => row.storm().n,
+        }
+    }
+
+    /// One of what [`count`](Self::count) counts.
+    pub(super) const fn unit(&self) -> &'static str {
+        match self.of {
+            Runs(_) => "run",
+            Rounds(_) => "round",
+            Storms(_) => "storm",
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn finished(&self) -> impl Iterator<Item = &'a Run> {
+        self.runs.iter().flatten().copied()
+    }
+
+    /// The rounds of all seeds.
+    pub(super) fn pool(&self) -> RoundMs {
+        RoundMs::new(self.finished().flat_map(|run| run.round_ns.iter().copied()).collect())
+    }
+
+    /// The round of each seed in which the storm raged.
+    fn storm(&self) -> RoundMs {
+        let round = storm_round(&self.cell.plan).and_then(|round| round.checked_sub(1));
+        let times = self.finished().filter_map(|run| run.round_ns.get(round?).copied());
+        RoundMs::new(times.collect())
+    }
+
+    fn floor_ms(&self, stormy: bool) -> Option<f64> {
+        if stormy {
+            storm_round(&self.cell.plan)?;
+        }
+        floor(&self.cell.plan, stormy).map(|floor| floor.as_secs_f64() * 1e3)
+    }
+
+    /// UDP payload bytes sent for each byte of the payload, whatever they carried.
+    fn sent(&self, bytes: fn(&Traffic) -> u64) -> Option<f64> {
+        let payload = push_bytes(&self.cell.plan)? as f64 * f64::from(self.cell.plan.workers);
+        let traffic =
+            || self.finished().map(|run| Some((run.summary.rounds, run.summary.traffic?)));
+        let needed: f64 =
+            traffic().map(|run| Some(f64::from(run?.0) * payload)).sum::<Option<_>>()?;
+        let sent: u64 = traffic().map(|run| Some(bytes(&run?.1))).sum::<Option<_>>()?;
+        (needed > 0.0).then(|| sent as f64 / needed)
+    }
+
+    /// Payload of pushes that was used, over the time of the rounds.
+    fn goodput(&self) -> Option<f64> {
+        let payload = push_bytes(&self.cell.plan)? as f64 * f64::from(self.cell.plan.workers);
+        let (mut used, mut ms) = (0.0, 0.0);
+        for run in self.finished() {
+            let Summary { rounds, owed, forgiven, late, .. } = run.summary;
+            let missing = (forgiven + late) as f64 / owed.max(1) as f64;
+            used += payload * f64::from(rounds) * (1.0 - missing);
+            ms += run.round_ns.iter().map(|&nanos| nanos as f64 / 1e6).sum::<f64>();
+        }
+        (ms > 0.0).then(|| used / ms * MBIT_S)
+    }
+}
