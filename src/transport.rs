@@ -42,8 +42,8 @@ const NAMES: [&str; 7] =
 pub enum UnknownTransport {
     /// No such word.
     #[error(
-        "unknown transport `{0}`: choose one of bounded, reliable, passes, early-close, timeout, tcp, tcp-streamed; behind \
-         the last two may stand a congestion control, such as tcp:cubic"
+        "unknown transport `{0}`: choose one of bounded, reliable, passes, early-close, timeout, tcp, tcp-streamed; \
+         behind the last two may stand a congestion control, such as tcp:cubic"
     )]
     Name(String),
     /// Only TCP leaves congestion control to the kernel.

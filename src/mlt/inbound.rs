@@ -234,10 +234,13 @@ impl Inbound {
         self.unsent = self.unsent.min(unsent);
     }
 
-    /// Takes in that the sender asks how the transfer stands: it has nothing left to send by itself.
+    /// Takes in that the sender asks how the transfer stands: it has nothing left to send by itself, unless it has not
+    /// begun to send.
     pub const fn handle_ping(&mut self) {
-        self.unsent = 0;
-        self.asked = true;
+        if self.first_at.is_some() {
+            self.unsent = 0;
+            self.asked = true;
+        }
     }
 
     /// Whether `block` would be news.

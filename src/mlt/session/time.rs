@@ -93,7 +93,12 @@ impl Session {
     }
 
     /// Takes in what became of datagrams.
-    pub(super) fn learn(&mut self, now: Instant, (delivered, lost): (u32, u32), queue: Option<Duration>) {
+    pub(super) fn learn(
+        &mut self,
+        now: Instant,
+        (delivered, lost): (u32, u32),
+        queue: Option<Duration>,
+    ) {
         let most = f64::from(self.peer_credit);
         queue.into_iter().for_each(|queue| self.ours_queued.add(queue));
         let queued = &mut self.ours_queued;

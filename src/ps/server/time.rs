@@ -35,7 +35,8 @@ impl ServerCore {
         Some(to)
     }
 
-    /// Members in turn. The one served last goes on for a while: what goes to one address together leaves with one call.
+    /// Members in turn. The one served last goes on for a while: what goes to one address together leaves with one
+    /// call.
     fn transmit_member(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<SocketAddr> {
         let room = self.has_room(now);
         let mut from = self.transmit_from;
