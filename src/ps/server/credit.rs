@@ -1,8 +1,8 @@
 //! The server's port: what all workers together may have on their way to it, and it to them (DESIGN section 6).
 //!
 //! Pushes are driven by the receiver: each worker may send an unscheduled window at the start of its push, and from
-//! then on what it is granted, so that any number of workers overruns no shallow queue. Pulls share a window of the same
-//! kind. A queue at the port is in everybody's way: what counts is the least that any worker's datagrams queue.
+//! then on what it is granted, so that any number of workers overruns no shallow queue. Pulls share a window of the
+//! same kind. A queue at the port is in everybody's way: what counts is the least that any worker's datagrams queue.
 
 use super::{Phase, ServerCore};
 use crate::ids::WorkerId;
