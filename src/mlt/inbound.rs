@@ -56,6 +56,8 @@ pub struct Inbound {
     limit: u32,
     /// The limit that the sender was told last.
     told: u32,
+    /// Datagrams that were allowed and are taken for lost, counted as ordinals, and when that was decided.
+    written_off: (u32, Instant),
     bytes: u64,
     unsent: u32,
     deadlines: Deadlines,
@@ -90,6 +92,7 @@ impl Inbound {
             ordinal: 0,
             limit: u32::MAX,
             told: u32::MAX,
+            written_off: (0, Instant::ZERO),
             bytes: 0,
             unsent: total,
             deadlines,
@@ -140,8 +143,16 @@ impl Inbound {
 
     /// Datagrams that are allowed and have not come: some may be lost.
     #[must_use]
-    pub const fn outstanding(&self) -> u32 {
-        self.limit.saturating_sub(self.ordinal)
+    pub fn outstanding(&self) -> u32 {
+        self.limit.saturating_sub(self.ordinal.max(self.written_off.0))
+    }
+
+    /// Takes for lost all that is outstanding if nothing has come for longer than `patience`.
+    pub fn write_off(&mut self, now: Instant, patience: Duration) {
+        let since = self.first_at.map(|_| self.last_at.max(self.written_off.1));
+        if since.is_some_and(|since| now - since > patience) {
+            self.written_off = (self.limit, now);
+        }
     }
 
     /// Of those, the ones that the sender was told of.

@@ -34,6 +34,8 @@ const GRANT_DELAY: Duration = Duration::from_millis(1);
 const REGRANT: Duration = Duration::from_millis(10);
 /// ...doubled so many times at most.
 const REGRANT_DOUBLINGS: u32 = 4;
+/// Where most grants are lost, every so often.
+const REGRANT_LOSSY: Duration = Duration::from_millis(2);
 /// All that is on its way is taken for lost when nothing was heard of it for so long: a window full of losses must not
 /// keep the sender from trying again.
 const LOSS_SILENCE: Duration = Duration::from_millis(100);
@@ -41,8 +43,8 @@ const LOSS_SILENCE: Duration = Duration::from_millis(100);
 const KEEPALIVE: Duration = Duration::from_millis(400);
 /// Datagrams under way that no session is asked to go below.
 const WINDOW_MIN: u32 = 4;
-/// Where so much is lost, the last blocks are sent several times at once...
-const TAIL_LOSS: f64 = 0.2;
+/// Where so much is lost, grants are repeated in quick succession, and the last blocks are sent several times at once...
+const LOSSY: f64 = 0.2;
 /// ...so often that this is the chance that none arrives,
 const TAIL_RISK: f64 = 0.05;
 /// but not more often than this.
@@ -268,7 +270,7 @@ impl Session {
     /// Datagrams whose fate is not known; none of a peer that is silent: others need not wait for its sake.
     #[must_use]
     pub fn in_flight(&self, now: Instant) -> u32 {
-        if self.is_heard(now) { self.flight.in_flight() } else { 0 }
+        if self.is_heard(now) { self.under_way(now) } else { 0 }
     }
 
     /// Whether the peer was heard of late.

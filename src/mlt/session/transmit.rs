@@ -1,6 +1,6 @@
 //! What a session has to send, most pressing first.
 
-use super::{Owner, REGRANT, REGRANT_DOUBLINGS, Session, TAIL_COPIES, TAIL_LOSS, TAIL_RISK};
+use super::{Owner, REGRANT, REGRANT_DOUBLINGS, REGRANT_LOSSY, Session, TAIL_COPIES, LOSSY, TAIL_RISK};
 use crate::ids::BlockIndex;
 use crate::mlt::delay::microseconds;
 use crate::mlt::flight::Sent;
@@ -68,7 +68,12 @@ impl Session {
         }
         // Grants are lost too: as long as something is missing they are repeated, ever more rarely.
         let wanted = !self.is_stream() && self.inbound.iter().flatten().any(Inbound::is_underway);
-        self.grant_at = wanted.then(|| now + REGRANT * (1 << self.regrants.min(REGRANT_DOUBLINGS)));
+        let after = if self.is_lossy() {
+            REGRANT_LOSSY
+        } else {
+            REGRANT * (1 << self.regrants.min(REGRANT_DOUBLINGS))
+        };
+        self.grant_at = wanted.then(|| now + after);
         self.regrants += 1;
         self.unanswered = 0;
         let header = self.next_header();
@@ -131,7 +136,7 @@ impl Session {
     /// Whether window and pace allow a datagram now.
     fn may_depart(&mut self, now: Instant) -> bool {
         let window = self.governor.window().min(self.peer_credit.into());
-        if f64::from(self.flight.in_flight()) + 1.0 > window {
+        if f64::from(self.under_way(now)) + 1.0 > window {
             self.governor.handle_limited();
             return false;
         }
@@ -145,7 +150,7 @@ impl Session {
     fn tail_copies(&self) -> Option<u16> {
         let loss = self.governor.loss();
         let copies = (TAIL_RISK.ln() / loss.ln()).ceil().min(TAIL_COPIES);
-        (loss >= TAIL_LOSS).then_some(copies as u16)
+        (loss >= LOSSY).then_some(copies as u16)
     }
 
     /// The oldest datagram on its way with a block that is needed if it is lost, and of which there are fewer copies.

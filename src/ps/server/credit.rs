@@ -2,7 +2,10 @@
 //!
 //! Pushes are driven by the receiver: each worker may send an unscheduled window at the start of its push, and from
 //! then on what it is granted, so that any number of workers overruns no shallow queue. Pulls share a window of the
-//! same kind. A queue at the port is in everybody's way: what counts is the least that any worker's datagrams queue.
+//! same kind. A queue at the port is in everybody's way, unlike those on the way to single workers: what counts is the
+//! median of how long the workers' datagrams queue.
+
+use std::time::Duration;
 
 use super::{Phase, ServerCore};
 use crate::ids::WorkerId;
@@ -16,6 +19,9 @@ pub(super) const PORT_MIN: u32 = 16;
 const UNSCHEDULED_MAX: u32 = 64;
 /// Datagrams that are granted at once: each grant costs a datagram too.
 const QUANTUM: u32 = 4;
+
+/// Beyond two round trips: what a busy host may sleep.
+const OVERDUE: Duration = Duration::from_millis(2);
 
 /// What a push had received, before a datagram of its worker was taken in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +64,7 @@ impl ServerCore {
         let rtt = member.session.round_trip();
         let members = &mut self.members;
         self.ingress.handle(now, (arrived, lost), rtt, self.capacity.into(), || {
-            members.values_mut().filter_map(|member| member.queued_up.take()).min()
+            median(members.values_mut().filter_map(|member| member.queued_up.take()))
         });
         self.grant(now);
     }
@@ -74,7 +80,7 @@ impl ServerCore {
             let most = f64::from(self.capacity) * self.members.len() as f64;
             let members = &mut self.members;
             self.egress.handle(now, fates, rtt, most, || {
-                members.values_mut().filter_map(|member| member.queued_down.take()).min()
+                median(members.values_mut().filter_map(|member| member.queued_down.take()))
             });
         }
     }
@@ -90,8 +96,22 @@ impl ServerCore {
         room
     }
 
+    /// Gives up what was granted and must be lost: a grant takes a round trip to be answered, and nothing has come for
+    /// longer.
+    fn write_off(&mut self, now: Instant) {
+        let Phase::Training(training) = &self.phase else { return };
+        for id in training.begun() {
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            let patience = member.session.round_trip().smoothed * 2 + OVERDUE;
+            if let Some(push) = member.session.inbound_mut(TransferKind::Push) {
+                push.write_off(now, patience);
+            }
+        }
+    }
+
     /// Deals out what may be on its way: to whoever needs most first, so that all pushes end together.
     pub(super) fn grant(&mut self, now: Instant) {
+        self.write_off(now);
         let Phase::Training(training) = &self.phase else { return };
         let window = self.ingress.window() as u32;
         let share = window / training.begun().count().max(1) as u32;
@@ -99,8 +119,7 @@ impl ServerCore {
         loop {
             let Phase::Training(training) = &self.phase else { return };
             let wants = |id: WorkerId| {
-                let push = self.push(id)?;
-                Some((push.need().saturating_sub(push.outstanding()), id))
+                Some((self.push(id)?.need().saturating_sub(self.outstanding(now, id)), id))
             };
             let Some((wants, id)) = training.begun().filter_map(wants).max().filter(|w| w.0 > 0)
             else {
@@ -135,7 +154,8 @@ impl ServerCore {
 
     /// What a worker was granted and will probably still use.
     fn outstanding(&self, now: Instant, id: WorkerId) -> u32 {
-        let heard = self.members.get(&id).is_some_and(|member| member.session.is_heard(now));
+        let Some(session) = self.members.get(&id).map(|member| &member.session) else { return 0 };
+        let heard = session.is_heard(now);
         let push = self.push(id).filter(|_| heard);
         push.map_or(0, |push| push.outstanding().min(push.need()))
     }
@@ -143,6 +163,13 @@ impl ServerCore {
     fn push(&self, id: WorkerId) -> Option<&Inbound> {
         self.members.get(&id)?.session.inbound(TransferKind::Push)
     }
+}
+
+/// The lower median.
+fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    times.get(times.len().saturating_sub(1) / 2).copied()
 }
 
 /// A port's governor.
