@@ -173,6 +173,12 @@ impl Inbound {
         self.datagrams
     }
 
+    /// Datagrams that the sender may send.
+    #[must_use]
+    pub const fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// Datagrams that the sender has sent at least.
     #[must_use]
     pub const fn ordinal(&self) -> u32 {
@@ -194,7 +200,12 @@ impl Inbound {
         let blocks = match self.closed {
             Some(_) => 0,
             None if self.unsent > 0 => missing,
-            None => self.deficit(),
+            None => match self.scheme {
+                Scheme::Bounded => self.deficit(),
+                // These senders repair all that is lost, or nothing.
+                Scheme::Passes | Scheme::EarlyClose => missing,
+                Scheme::Timeout => 0,
+            },
         };
         let each = (f64::from(self.received.ones()) / f64::from(self.datagrams.max(1))).max(1.0);
         (f64::from(blocks) / each / (1.0 - self.loss().min(LOSS_MAX))).ceil() as u32
@@ -229,6 +240,13 @@ impl Inbound {
     pub fn deficit(&self) -> u32 {
         let missing = self.received.len() - self.received.ones();
         missing.saturating_sub(self.allowance).max(self.urgent_missing)
+    }
+
+    /// Takes in that the sender has begun, though nothing has arrived yet: deadlines run.
+    pub fn handle_begin(&mut self, now: Instant) {
+        if self.first_at.is_none() {
+            (self.first_at, self.last_at) = (Some(now), now);
+        }
     }
 
     /// Takes in that a datagram of `bytes` bytes arrived, `unsent` blocks before the end of the sender's first pass.

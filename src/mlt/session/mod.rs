@@ -183,6 +183,8 @@ pub struct Session {
     last_eliciting: Instant,
     last_sent: Instant,
     last_heard: Instant,
+    /// When the peer last answered something of ours, or since when it owes an answer.
+    answered_at: Instant,
     ping: bool,
     bye: Option<(Bye, u32)>,
     outbound: [Option<Outbound>; KINDS],
@@ -224,6 +226,7 @@ impl Session {
             last_eliciting: now,
             last_sent: now,
             last_heard: now,
+            answered_at: now,
             ping: false,
             bye: None,
             outbound: [const { None }; KINDS],
@@ -267,16 +270,17 @@ impl Session {
         self.inbound[kind as usize].as_mut()
     }
 
-    /// Datagrams whose fate is not known; none of a peer that is silent: others need not wait for its sake.
+    /// Datagrams whose fate is not known; none of a peer that does not answer: others need not wait for its sake.
     #[must_use]
     pub fn in_flight(&self, now: Instant) -> u32 {
-        if self.is_heard(now) { self.under_way(now) } else { 0 }
+        let patience = LOSS_SILENCE.max(self.rtt.smoothed() * 2);
+        if now - self.answered_at <= patience { self.under_way(now) } else { 0 }
     }
 
     /// Whether the peer was heard of late.
     #[must_use]
     pub fn is_heard(&self, now: Instant) -> bool {
-        now - self.last_heard <= LOSS_SILENCE
+        now - self.last_heard <= LOSS_SILENCE.max(self.rtt.smoothed() * 2)
     }
 
     /// What is known of the round trip.

@@ -10,6 +10,8 @@ use crate::mlt::outbound::BLOB_BLOCK;
 use crate::units::Instant;
 use crate::wire::{Data, DataHead, Grant, Message, NO_QUEUE, Reject, TransferKind};
 
+/// Datagrams beyond what was allowed, and beyond those known of, that a sender may have sent as probes.
+const PROBES_MAX: u32 = 4096;
 /// Blocks of the largest plan: 320 kB of text.
 const PLAN_BLOCKS_MAX: u32 = 256;
 /// Blocks of the largest start of a round: two bitmaps over 20 million blocks.
@@ -57,7 +59,6 @@ impl Session {
             }
         }
         self.last_heard = now;
-        self.give_ups = 0;
         self.close_transfers(now);
         Ok(())
     }
@@ -102,6 +103,11 @@ impl Session {
             self.inbound[slot] = Some(inbound);
         }
         let inbound = self.inbound[slot].as_mut().ok_or(Reject::Transfer)?;
+        // Ordinals count what the numbers count, and more is only sent than allowed to find out what was lost.
+        let most = inbound.ordinal().max(inbound.limit()).saturating_add(PROBES_MAX);
+        if u64::from(data.head.ordinal) > number.0 || data.head.ordinal > most {
+            return Err(Reject::Malformed);
+        }
         if inbound.received().len() != data.head.total {
             return Err(Reject::Malformed);
         }
@@ -138,6 +144,8 @@ impl Session {
         }
         if arrived > 0 {
             self.probe_backoff = 0;
+            self.answered_at = now;
+            self.give_ups = 0;
             self.probes = 0;
         }
         self.peer_credit = grant.credit.max(1);

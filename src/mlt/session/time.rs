@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{GRANT_DELAY, KEEPALIVE, LOSSY, LOSS_SILENCE, Role, Session, Timer, settle};
+use super::{GRANT_DELAY, KEEPALIVE, LOSS_SILENCE, LOSSY, Role, Session, Timer, settle};
 use crate::mlt::inbound::Inbound;
 use crate::mlt::outbound::Outbound;
 use crate::units::Instant;
@@ -45,8 +45,9 @@ impl Session {
         if self.probe_timeout().is_some_and(|at| at <= now) {
             self.probes = PROBES;
             self.probe_backoff = (self.probe_backoff + 1).min(16);
-            let age = LOSS_SILENCE.max(self.rtt.probe_timeout(GRANT_DELAY) * 2) * (1 << self.give_ups);
-            if now - self.last_heard > age {
+            let age =
+                LOSS_SILENCE.max(self.rtt.probe_timeout(GRANT_DELAY) * 2) * (1 << self.give_ups);
+            if now - self.answered_at > age {
                 self.give_ups = (self.give_ups + 1).min(GIVE_UP_DOUBLINGS);
                 let (outbound, lost) = (&mut self.outbound, &mut self.feedback.lost);
                 self.flight.give_up(now, age, |sent, fate| {

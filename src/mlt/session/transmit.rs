@@ -1,6 +1,8 @@
 //! What a session has to send, most pressing first.
 
-use super::{Owner, REGRANT, REGRANT_DOUBLINGS, REGRANT_LOSSY, Session, TAIL_COPIES, LOSSY, TAIL_RISK};
+use super::{
+    LOSSY, Owner, REGRANT, REGRANT_DOUBLINGS, REGRANT_LOSSY, Session, TAIL_COPIES, TAIL_RISK,
+};
 use crate::ids::BlockIndex;
 use crate::mlt::delay::microseconds;
 use crate::mlt::flight::Sent;
@@ -12,6 +14,8 @@ use crate::wire::{
     TransferKind, write_data,
 };
 
+/// Where less is lost, a grant says less of what was seen.
+const BRIEF: f64 = 0.05;
 /// The longest queueing time that a grant can tell, in microseconds.
 const LONGEST: u128 = NO_QUEUE as u128 - 1;
 
@@ -52,7 +56,9 @@ impl Session {
         let due = self.grant_at.is_some_and(|at| at <= now);
         let Some(largest) = self.seen.largest().filter(|_| due) else { return false };
         let delay = (now - self.largest_at).as_micros().min(u32::MAX.into()) as u32;
-        let mut grant = Grant::new(largest, delay, self.credit, self.seen.window());
+        let grant = Grant::new(largest, delay, self.credit, self.seen.window());
+        let brief = self.seen.loss() < BRIEF;
+        let mut grant = if brief { grant.briefly() } else { grant };
         let queue = self.queued_mean.take();
         grant.queue_us = queue.map_or(NO_QUEUE, |queue| queue.as_micros().min(LONGEST) as u32);
         for kind in TransferKind::ALL {
@@ -103,6 +109,8 @@ impl Session {
             None => self.tail_copies().and_then(|copies| self.worth_copying(copies)),
         };
         let idle = slot.is_none() && copied.is_none();
+        // A word of control is small, and others wait for what it starts.
+        let room = room || slot.and_then(|slot| self.outbound[slot].as_ref()).is_some_and(is_blob);
         if !pressing && (idle || !room || !self.may_depart(now)) {
             return false;
         }
@@ -124,6 +132,9 @@ impl Session {
         }
         self.ping = false;
         self.last_eliciting = now;
+        if self.flight.in_flight() == 0 {
+            self.answered_at = now;
+        }
         self.flight.push(sent);
         true
     }
@@ -166,6 +177,10 @@ impl Session {
         };
         self.flight.iter().find(needed).copied()
     }
+}
+
+fn is_blob(outbound: &Outbound) -> bool {
+    outbound.id().kind.is_blob()
 }
 
 /// Writes as many of the next blocks as fit.

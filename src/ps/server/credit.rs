@@ -11,14 +11,16 @@ use super::{Phase, ServerCore};
 use crate::ids::WorkerId;
 use crate::mlt::{Governor, Inbound};
 use crate::units::Instant;
-use crate::wire::TransferKind;
+use crate::wire::{Carrier, TransferKind};
 
 /// Datagrams that all workers together may always have on their way: a queue that others keep must not starve them.
 pub(super) const PORT_MIN: u32 = 16;
 /// The largest unscheduled window of one worker, in datagrams.
 const UNSCHEDULED_MAX: u32 = 64;
 /// Datagrams that are granted at once: each grant costs a datagram too.
-const QUANTUM: u32 = 4;
+const QUANTUM: u32 = 2;
+/// Losses that one datagram may report: no worker alone may make the port look dead.
+const LOSSES_MAX: u32 = 64;
 
 /// Beyond two round trips: what a busy host may sleep.
 const OVERDUE: Duration = Duration::from_millis(2);
@@ -53,13 +55,15 @@ impl ServerCore {
         let Some(member) = self.members.get_mut(&id) else { return };
         let after = Heard::of(member.session.inbound(TransferKind::Push));
         let arrived = after.datagrams.saturating_sub(before.datagrams);
-        if arrived == 0 {
+        // A stream is the kernel's to govern.
+        if arrived == 0 || self.config.carrier == Carrier::Stream {
             return;
         }
         if let Phase::Training(training) = &mut self.phase {
             training.begin(id);
         }
         let lost = after.ordinal.saturating_sub(before.ordinal).saturating_sub(arrived);
+        let lost = lost.min(LOSSES_MAX);
         member.session.queued().into_iter().for_each(|queued| member.queued_up.add(queued));
         let rtt = member.session.round_trip();
         let members = &mut self.members;
@@ -157,7 +161,11 @@ impl ServerCore {
         let Some(session) = self.members.get(&id).map(|member| &member.session) else { return 0 };
         let heard = session.is_heard(now);
         let push = self.push(id).filter(|_| heard);
-        push.map_or(0, |push| push.outstanding().min(push.need()))
+        push.map_or(0, |push| {
+            let outstanding = push.outstanding().min(push.need());
+            // Not all that have yet to begin will do so at once.
+            if push.first_at().is_some() { outstanding } else { outstanding / 2 }
+        })
     }
 
     fn push(&self, id: WorkerId) -> Option<&Inbound> {

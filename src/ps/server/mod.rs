@@ -10,6 +10,7 @@
 mod credit;
 mod evaluation;
 mod input;
+mod rollback;
 mod stream;
 mod time;
 mod training;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use self::evaluation::Evaluation;
+use self::rollback::Rollback;
 use self::training::Training;
 use super::average::Average;
 use super::check::Desk;
@@ -76,6 +78,7 @@ pub struct ServerCore {
     layout: Arc<Layout>,
     parameters: Vec<f32>,
     sgd: Sgd,
+    rollback: Rollback,
     policy: Policy,
     cursor: Cursor,
     push_time: PushTime,
@@ -130,6 +133,7 @@ impl ServerCore {
         pull.fill(&layout, Codec::Raw, &parameters);
         Self {
             sgd: Sgd::new(config.sgd, layout.values()),
+            rollback: Rollback::default(),
             policy: Policy::new(config.policy.clone()),
             cursor: Cursor::new(config.slots),
             push_time: PushTime::default(),
