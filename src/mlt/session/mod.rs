@@ -28,8 +28,10 @@ const KINDS: usize = TransferKind::ALL.len();
 
 /// Datagrams that may be unanswered before a grant is due; fewer where many are lost, for grants are lost too.
 const GRANT_EVERY: f64 = 8.0;
-/// How long a datagram may stay unanswered.
+/// How long a datagram may stay unanswered: half a round trip, but not longer than this,
 const GRANT_DELAY: Duration = Duration::from_millis(1);
+/// nor shorter: each grant costs a system call.
+const GRANT_DELAY_MIN: Duration = Duration::from_micros(250);
 /// While something is missing and nothing arrives, the last grant is said again after this time, then twice that...
 const REGRANT: Duration = Duration::from_millis(10);
 /// ...doubled so many times at most.
@@ -158,6 +160,8 @@ pub struct Session {
     seen: Seen,
     largest_at: Instant,
     unanswered: u32,
+    /// The largest number at the last grant.
+    granted: PacketNumber,
     regrants: u32,
     grant_at: Option<Instant>,
     /// Which transfers the next grant speaks of; where it is not the current one of its kind, it is long closed.
@@ -205,6 +209,7 @@ impl Session {
             seen: Seen::default(),
             largest_at: now,
             unanswered: 0,
+            granted: PacketNumber(0),
             regrants: 0,
             grant_at: None,
             mentions: [None; KINDS],

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Arrival, GRANT_DELAY, GRANT_EVERY, Owner, Session, SessionEvent, settle};
+use super::{
+    Arrival, GRANT_DELAY, GRANT_DELAY_MIN, GRANT_EVERY, Owner, Session, SessionEvent, settle,
+};
 use crate::ids::PacketNumber;
 use crate::mlt::flight::Fate;
 use crate::mlt::inbound::{Close, Deadlines, Inbound};
@@ -77,7 +79,8 @@ impl Session {
         if at_once || f64::from(self.unanswered) >= GRANT_EVERY * heard * heard {
             self.grant_at = Some(now);
         } else {
-            self.grant_at.get_or_insert(now + GRANT_DELAY);
+            let delay = (self.rtt.smoothed() / 2).clamp(GRANT_DELAY_MIN, GRANT_DELAY);
+            self.grant_at.get_or_insert(now + delay);
         }
     }
 

@@ -16,6 +16,8 @@ use crate::wire::{
 
 /// Where less is lost, a grant says less of what was seen.
 const BRIEF: f64 = 0.05;
+/// A brief grant repeats what the last one said, or half of it is news.
+const BRIEF_NEWS: u64 = 64;
 /// The longest queueing time that a grant can tell, in microseconds.
 const LONGEST: u128 = NO_QUEUE as u128 - 1;
 
@@ -57,7 +59,8 @@ impl Session {
         let Some(largest) = self.seen.largest().filter(|_| due) else { return false };
         let delay = (now - self.largest_at).as_micros().min(u32::MAX.into()) as u32;
         let grant = Grant::new(largest, delay, self.credit, self.seen.window());
-        let brief = self.seen.loss() < BRIEF;
+        let news = largest.0 - std::mem::replace(&mut self.granted, largest).0;
+        let brief = self.seen.loss() < BRIEF && news <= BRIEF_NEWS;
         let mut grant = if brief { grant.briefly() } else { grant };
         let queue = self.queued_mean.take();
         grant.queue_us = queue.map_or(NO_QUEUE, |queue| queue.as_micros().min(LONGEST) as u32);

@@ -70,7 +70,7 @@ impl ServerCore {
         self.ingress.handle(now, (arrived, lost), rtt, self.capacity.into(), || {
             median(members.values_mut().filter_map(|member| member.queued_up.take()))
         });
-        self.grant(now);
+        self.credit_due = true;
     }
 
     /// Takes in what a worker says about the way to it.

@@ -270,7 +270,7 @@ impl ServerCore {
                     if let Some(push) = push.filter(|push| push.id().round == round) {
                         push.handle_begin(now);
                     }
-                    self.grant(now);
+                    self.credit_due = true;
                 }
             }
             Report::Evaluated { first, count, correct, loss_sum } => {

@@ -90,6 +90,8 @@ pub struct ServerCore {
     /// What may be on its way to the server, and from it.
     ingress: Governor,
     egress: Governor,
+    /// Whether it is to be looked at who may send more.
+    credit_due: bool,
     members: BTreeMap<WorkerId, Member>,
     sessions: BTreeMap<SessionId, WorkerId>,
     next_worker: u32,
@@ -143,6 +145,7 @@ impl ServerCore {
             capacity,
             ingress: credit::port(),
             egress: credit::port(),
+            credit_due: false,
             members: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_worker: 1,

@@ -219,7 +219,7 @@ impl ServerCore {
         self.progress_at = now;
         self.tell(now, Event::PushClosed(event));
         self.step_blocks(now);
-        self.grant(now);
+        self.credit_due = true;
     }
 
     /// Takes the optimizer's step in each block whose average is known, and lets it go to the workers at once if pulls
