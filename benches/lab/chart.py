@@ -10,6 +10,7 @@ TITLE, TEXT, SMALL = 16, 12, 11
 MARGIN, FOOT, HEAD = 12, 46, 64
 # Widths of a letter of small text, of the legend's lines and of a panel's numbers.
 LETTER, LEGEND_LINE, NUMBERS = 6.4, 24, 52
+TICKS_MIN = 4
 
 
 class Svg:
@@ -40,6 +41,12 @@ class Svg:
                         f"{body}\n</svg>\n", encoding="utf-8")
 
 
+def around(steps, low, high):
+    """Those of `steps` from the last one that is not above `low` to the first that is not below `high`."""
+    first = max((step for step in steps if step <= low), default=low)
+    return [first, *(step for step in steps if first < step < high), min(step for step in steps if step >= high)]
+
+
 class Scale:
     """From values to pixels, linear from 0 or logarithmic, with round numbers at its ticks."""
 
@@ -48,9 +55,11 @@ class Scale:
         low, high = min(values), max(values)
         self.log, self.start, self.end = log, start, end
         if log:
-            steps = [m * 10.0**e for e in range(-9, 12) for m in (1, 2, 5)]
-            inside = [s for s in steps if low < s < high]
-            self.ticks = [max(s for s in steps if s <= low), *inside, min(s for s in steps if s >= high)]
+            finer = [(1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), [m / 10 for m in range(10, 100)]]
+            ladders = ([m * 10.0**e for e in range(-6, 10) for m in steps] for steps in finer)
+            # The fewest that are enough to read a value by.
+            ticks = (around(steps, low, high) for steps in ladders)
+            self.ticks = next((few for few in ticks if len(few) >= TICKS_MIN), [low, high])
         else:
             rough = max(high, 1e-9) / 4
             unit = 10 ** math.floor(math.log10(rough))
@@ -164,5 +173,5 @@ def figure(path, title, panels, legend=()):
         svg.text(left + LEGEND_LINE + 6, y + 4, name, TEXT)
     if legend:
         left += LEGEND_LINE + 6 + max(map(len, legend)) * LETTER * 1.1
-    wide = max(left + MARGIN, len(title) * TITLE * 0.55)
+    wide = max(left + MARGIN, len(title) * TITLE * 0.62)
     svg.write(path, wide, HEAD + max(panel.height() for panel in panels) + FOOT)

@@ -68,11 +68,15 @@ class Hosts:
         """Ends what is under way and takes the star down, whatever is asked for meanwhile."""
         for request in [signal.SIGINT, *POLITE]:
             signal.signal(request, signal.SIG_IGN)
+        self.finish()
+        self.star.call("down")
+
+    def finish(self):
+        """Ends what is under way."""
         for process in self.underway:
             end(process)
         for process in list(self.underway):
             self.wait(process)
-        self.star.call("down")
 
 
 def prepare():
