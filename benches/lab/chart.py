@@ -1,4 +1,4 @@
-"""Figures of the lab as SVG, in the manner of the program's own (src/report/chart.rs): panels side by side."""
+"""Figures of the lab as SVG, in the manner of the program's own (src/report/chart.rs): rows of panels."""
 
 import math
 from xml.sax.saxutils import escape
@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
 GREY, PALE = "#6e6e6e", "#e1e1e1"
 TITLE, TEXT, SMALL = 16, 12, 11
-MARGIN, FOOT, HEAD = 12, 46, 64
+MARGIN, FOOT, HEAD, GAP = 12, 46, 64, 24
 # Widths of a letter of small text, of the legend's lines and of a panel's numbers.
 LETTER, LEGEND_LINE, NUMBERS = 6.4, 24, 52
 TICKS_MIN = 4
@@ -80,12 +80,12 @@ def number(value):
 
 
 class Lines:
-    """A panel of lines over a common x. `lines`: for each name, points (x, y)."""
+    """A panel of lines over a common x. `lines`: for each name, points (x, y). Its y axis reaches `most`."""
 
     WIDTH = 330
 
-    def __init__(self, title, x_label, y_label, lines):
-        self.title, self.x_label, self.y_label, self.lines = title, x_label, y_label, lines
+    def __init__(self, title, x_label, y_label, lines, most):
+        self.title, self.x_label, self.y_label, self.lines, self.most = title, x_label, y_label, lines, most
 
     def height(self):
         return 190
@@ -98,7 +98,7 @@ class Lines:
         left += NUMBERS
         points = [point for line in self.lines.values() for point in line]
         x = Scale([x for x, _ in points], left, right)
-        y = Scale([y for _, y in points], bottom, top)
+        y = Scale([self.most], bottom, top)
         # What was measured ends where it ends.
         x.high = max((value for value, _ in points), default=1.0)
         for tick in y.ticks:
@@ -159,19 +159,23 @@ def colour(names, name):
     return COLOURS[names.index(name) % len(COLOURS)]
 
 
-def figure(path, title, panels, legend=()):
-    """Writes `panels` side by side; `legend` names what the colours mean where rows do not."""
-    svg, left = Svg(), MARGIN
-    names = list(legend) or list(panels[0].values)
+def figure(path, title, rows, legend=()):
+    """Writes `rows` of panels; `legend` names what the colours mean where a panel's rows do not."""
+    svg, wide, top = Svg(), 0, HEAD
+    names = list(legend) or list(rows[0][0].values)
     svg.text(MARGIN, MARGIN + TITLE, title, TITLE)
-    for panel in panels:
-        panel.draw(svg, left, HEAD, names)
-        left += panel.width()
+    for panels in rows:
+        left = MARGIN
+        for panel in panels:
+            panel.draw(svg, left, top, names)
+            left += panel.width()
+        wide = max(wide, left)
+        top += max(panel.height() for panel in panels) + FOOT + GAP
+    left = wide
     for at, name in enumerate(legend):
         y = HEAD + at * 20 + 10
         svg.line(left, y, left + LEGEND_LINE, y, colour(names, name), 2)
         svg.text(left + LEGEND_LINE + 6, y + 4, name, TEXT)
     if legend:
         left += LEGEND_LINE + 6 + max(map(len, legend)) * LETTER * 1.1
-    wide = max(left + MARGIN, len(title) * TITLE * 0.62)
-    svg.write(path, wide, HEAD + max(panel.height() for panel in panels) + FOOT)
+    svg.write(path, max(left + MARGIN, len(title) * TITLE * 0.62), top - GAP)
