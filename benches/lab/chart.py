@@ -31,8 +31,8 @@ class Svg:
         at = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         self.shapes.append(f'<polyline points="{at}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
 
-    def dot(self, x, y, colour, radius=2.0, opacity=0.35):
-        self.shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}" opacity="{opacity}"/>')
+    def dot(self, x, y, colour, opacity):
+        self.shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}" opacity="{opacity:.2f}"/>')
 
     def write(self, path, width, height):
         body = "\n".join(self.shapes)
@@ -143,7 +143,8 @@ class Strips:
             svg.text(left - 8, middle + 4, name, TEXT, anchor="end")
             for i, value in enumerate(row):
                 # Spread, so that equal values are seen as many.
-                svg.dot(x.place(value), middle + (i * 7 % 11 - 5) * 1.2, colour(names, name))
+                up, opacity = (i * 7 % 11 - 5) * 1.2, max(0.35, min(0.9, 6 / len(row)))
+                svg.dot(x.place(value), middle + up, colour(names, name), opacity)
             taken = -math.inf
             for word, value in self.marks[name]:
                 place, words = x.place(value), f"{word} {number(value)}"

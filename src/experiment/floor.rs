@@ -23,8 +23,8 @@ pub(super) fn push_bytes(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// The fewest datagrams that carry all blocks of a synthetic load once, and how many blocks those are. A block goes as a
-/// whole; all are full but the last one, which rides with others where it fits.
+/// The fewest datagrams that carry all blocks of a synthetic load once, and how many blocks those are. A block goes as
+/// a whole; all are full but the last one, which rides with others where it fits.
 pub(super) fn datagrams(plan: &Plan, codec: Codec) -> Option<(u64, u64)> {
     let Load::Synthetic { bytes, .. } = plan.load else { return None };
     let values = (bytes as usize / size_of::<f32>()).max(1);
