@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::credit::Credit;
 use super::outbound::BLOB_BLOCK;
 use super::scheme::Scheme;
 use crate::bitmap::Bitmap;
@@ -50,14 +51,7 @@ pub struct Inbound {
     urgent: Option<Bitmap>,
     received: Bitmap,
     repaired: u32,
-    datagrams: u32,
-    /// The largest ordinal that arrived: so many the sender has sent at least.
-    ordinal: u32,
-    limit: u32,
-    /// The limit that the sender was told last.
-    told: u32,
-    /// Datagrams that were allowed and are taken for lost, counted as ordinals, and when that was decided.
-    written_off: (u32, Instant),
+    credit: Credit,
     bytes: u64,
     unsent: u32,
     deadlines: Deadlines,
@@ -88,11 +82,7 @@ impl Inbound {
             urgent,
             received: Bitmap::zeros(total),
             repaired: 0,
-            datagrams: 0,
-            ordinal: 0,
-            limit: u32::MAX,
-            told: u32::MAX,
-            written_off: (0, Instant::ZERO),
+            credit: Credit::unlimited(),
             bytes: 0,
             unsent: total,
             deadlines,
@@ -133,63 +123,25 @@ impl Inbound {
     /// The same transfer, of which the sender knows that it may send so many datagrams before it is allowed more.
     #[must_use]
     pub fn limited(self, limit: u32) -> Self {
-        Self { limit, told: limit, ..self }
+        Self { credit: Credit::limited(limit), ..self }
+    }
+
+    /// What its sender may send, and has.
+    #[must_use]
+    pub const fn credit(&self) -> &Credit {
+        &self.credit
     }
 
     /// Allows the sender so many datagrams more.
     pub const fn allow(&mut self, more: u32) {
-        self.limit = self.limit.saturating_add(more);
-    }
-
-    /// Datagrams that are allowed and have not come: some may be lost.
-    #[must_use]
-    pub fn outstanding(&self) -> u32 {
-        self.limit.saturating_sub(self.ordinal.max(self.written_off.0))
+        self.credit.allow(more);
     }
 
     /// Takes for lost all that is outstanding if nothing has come for longer than `patience`.
     pub fn write_off(&mut self, now: Instant, patience: Duration) {
-        let since = self.first_at.map(|_| self.last_at.max(self.written_off.1));
-        if since.is_some_and(|since| now - since > patience) {
-            self.written_off = (self.limit, now);
+        if self.first_at.is_some() {
+            self.credit.write_off(now, self.last_at, patience);
         }
-    }
-
-    /// Of those, the ones that the sender was told of.
-    #[must_use]
-    pub const fn promised(&self) -> u32 {
-        self.told.saturating_sub(self.ordinal)
-    }
-
-    /// Whether more is allowed than the sender was told.
-    #[must_use]
-    pub const fn has_news(&self) -> bool {
-        self.limit > self.told
-    }
-
-    /// Datagrams that arrived, copies included.
-    #[must_use]
-    pub const fn datagrams(&self) -> u32 {
-        self.datagrams
-    }
-
-    /// Datagrams that the sender may send.
-    #[must_use]
-    pub const fn limit(&self) -> u32 {
-        self.limit
-    }
-
-    /// Datagrams that the sender has sent at least.
-    #[must_use]
-    pub const fn ordinal(&self) -> u32 {
-        self.ordinal
-    }
-
-    /// Fraction of the datagrams that was lost on the way so far.
-    #[must_use]
-    pub fn loss(&self) -> f64 {
-        let lost = self.ordinal.saturating_sub(self.datagrams);
-        f64::from(lost) / f64::from(self.ordinal.max(1))
     }
 
     /// Datagrams that the sender must still send, as far as can be told: what is missing, as many blocks to a datagram
@@ -207,8 +159,9 @@ impl Inbound {
                 Scheme::Timeout => 0,
             },
         };
-        let each = (f64::from(self.received.ones()) / f64::from(self.datagrams.max(1))).max(1.0);
-        (f64::from(blocks) / each / (1.0 - self.loss().min(LOSS_MAX))).ceil() as u32
+        let each =
+            (f64::from(self.received.ones()) / f64::from(self.credit.datagrams().max(1))).max(1.0);
+        (f64::from(blocks) / each / (1.0 - self.credit.loss().min(LOSS_MAX))).ceil() as u32
     }
 
     /// UDP payload bytes that arrived, copies included.
@@ -251,8 +204,7 @@ impl Inbound {
 
     /// Takes in that a datagram of `bytes` bytes arrived, `unsent` blocks before the end of the sender's first pass.
     pub fn handle_arrival(&mut self, now: Instant, bytes: usize, ordinal: u32, unsent: u32) {
-        self.datagrams = self.datagrams.saturating_add(1);
-        self.ordinal = self.ordinal.max(ordinal);
+        self.credit.handle_arrival(ordinal);
         if self.first_at.is_some() {
             self.gap = (self.gap * 7 + (now - self.last_at)) / 8;
         }
@@ -335,7 +287,7 @@ impl Inbound {
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
         let first = self.first_at.filter(|_| self.closed.is_none())?;
-        let scale = 1.0 / (1.0 - self.loss().min(LOSS_MAX));
+        let scale = 1.0 / (1.0 - self.credit.loss().min(LOSS_MAX));
         let deadline = |after: Option<Duration>| after.map(|after| first + after.mul_f64(scale));
         let hard = deadline(self.deadlines.hard);
         let enough = self.deficit() == 0;
@@ -362,14 +314,13 @@ impl Inbound {
     /// How the transfer stands, for a grant that is being sent.
     #[must_use]
     pub fn entry(&mut self) -> GrantEntry {
-        self.told = self.limit;
         let standing = if self.closed.is_some() { Standing::Closed } else { Standing::Open };
         GrantEntry {
             transfer: self.id,
             standing,
             received: self.received.ones(),
             deficit: if self.closed.is_some() { 0 } else { self.deficit() },
-            limit: self.limit,
+            limit: self.credit.tell(),
         }
     }
 }

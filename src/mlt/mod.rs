@@ -8,6 +8,7 @@
 //! What is inside: an [`Outbound`] decides which block to send next and which lost block to send again, an [`Inbound`]
 //! decides when enough has arrived, and the session numbers, paces and acknowledges the datagrams between them.
 
+mod credit;
 mod delay;
 mod flight;
 mod governor;
@@ -19,6 +20,7 @@ mod scheme;
 mod seen;
 mod session;
 
+pub use credit::Credit;
 pub use delay::Mean;
 pub use flight::BLOCKS_MAX;
 pub use governor::Governor;

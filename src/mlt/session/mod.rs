@@ -45,7 +45,8 @@ const LOSS_SILENCE: Duration = Duration::from_millis(100);
 const KEEPALIVE: Duration = Duration::from_millis(400);
 /// Datagrams under way that no session is asked to go below.
 const WINDOW_MIN: u32 = 4;
-/// Where so much is lost, grants are repeated in quick succession, and the last blocks are sent several times at once...
+/// Where so much is lost, grants are repeated in quick succession, and the last blocks are sent several times at
+/// once...
 const LOSSY: f64 = 0.2;
 /// ...so often that this is the chance that none arrives,
 const TAIL_RISK: f64 = 0.05;

@@ -107,7 +107,8 @@ impl Session {
         }
         let inbound = self.inbound[slot].as_mut().ok_or(Reject::Transfer)?;
         // Ordinals count what the numbers count, and more is only sent than allowed to find out what was lost.
-        let most = inbound.ordinal().max(inbound.limit()).saturating_add(PROBES_MAX);
+        let most =
+            inbound.credit().ordinal().max(inbound.credit().limit()).saturating_add(PROBES_MAX);
         if u64::from(data.head.ordinal) > number.0 || data.head.ordinal > most {
             return Err(Reject::Malformed);
         }

@@ -35,8 +35,8 @@ pub(super) struct Heard {
 impl Heard {
     pub(super) fn of(push: Option<&Inbound>) -> Self {
         push.map_or(Self::default(), |push| Self {
-            datagrams: push.datagrams(),
-            ordinal: push.ordinal(),
+            datagrams: push.credit().datagrams(),
+            ordinal: push.credit().ordinal(),
         })
     }
 }
@@ -150,7 +150,7 @@ impl ServerCore {
         for id in training.begun() {
             let Some(member) = self.members.get_mut(&id) else { continue };
             let Some(push) = member.session.inbound(TransferKind::Push) else { continue };
-            if push.has_news() && push.promised() <= share / 2 {
+            if push.credit().has_news() && push.credit().promised() <= share / 2 {
                 member.session.prompt(now, TransferKind::Push);
             }
         }
@@ -162,7 +162,7 @@ impl ServerCore {
         let heard = session.is_heard(now);
         let push = self.push(id).filter(|_| heard);
         push.map_or(0, |push| {
-            let outstanding = push.outstanding().min(push.need());
+            let outstanding = push.credit().outstanding().min(push.need());
             // Not all that have yet to begin will do so at once.
             if push.first_at().is_some() { outstanding } else { outstanding / 2 }
         })
