@@ -80,7 +80,8 @@ macro_rules! plan_command {
             weight_decay
             /// seed of all that is left to chance (default: 1)
             seed
-            /// codec of pushes: raw, fp16 or bf16 (default: raw)
+            /// codec of pushes: raw, fp16, bf16, uint8, rle, topk:0.01 (of the values), topk:0.01+fp16, sign1, lz4,
+            /// fp16+lz4, bf16+lz4, uint8+lz4 or rle+lz4 (default: raw)
             codec
             /// filler for missing blocks: zero, mean or feedback (default: feedback)
             missing

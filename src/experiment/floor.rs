@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::codec::BLOCK_VALUES;
 use crate::link::{NetPlan, NetSpec};
 use crate::plan::{Load, Plan};
 use crate::ps::policy::PolicyConfig;
@@ -10,11 +11,15 @@ use crate::units::Rate;
 /// Bits in a byte.
 const BITS: f64 = 8.0;
 
-/// Bytes of one push as its codec writes it; none of a model, whose size the plan does not say.
+/// Bytes of one push as its codec writes it; none of a model, whose size the plan does not say, nor of a codec that
+/// compresses one block more than another.
 pub(super) fn push_bytes(plan: &Plan) -> Option<u64> {
     match plan.load {
         Load::Synthetic { bytes, .. } => {
-            Some(plan.codec.encoded_len_max(bytes as usize / size_of::<f32>()) as u64)
+            let values = bytes as usize / size_of::<f32>();
+            let rest = plan.codec.fixed_len(values % BLOCK_VALUES)?;
+            let block = plan.codec.fixed_len(BLOCK_VALUES)?;
+            Some((values / BLOCK_VALUES * block + rest) as u64)
         }
         Load::Training(_) => None,
     }

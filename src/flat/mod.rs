@@ -6,6 +6,6 @@ mod order;
 mod residual;
 
 pub use encoded::Encoded;
-pub use layout::{BLOCK_VALUES, Layout, LayoutError, Tensor};
+pub use layout::{Layout, LayoutError, Tensor};
 pub use order::send_order;
 pub use residual::Residual;

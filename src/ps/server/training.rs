@@ -10,6 +10,7 @@ use crate::mlt::{Close, Deadlines, Inbound};
 use crate::ps::credit;
 use crate::ps::cursor::Slice;
 use crate::ps::missing::Missing;
+use crate::simd::BlockKernels;
 use crate::units::{Instant, Tolerance};
 use crate::wire::{Task, TransferId, TransferKind};
 
@@ -227,8 +228,7 @@ impl ServerCore {
         {
             let first = self.layout.range(block).start;
             let gradient = self.average.mean(&self.layout, block, self.config.missing);
-            let squares = gradient.iter().map(|&g| f64::from(g) * f64::from(g));
-            training.squares[block.usize()] = squares.sum();
+            training.squares[block.usize()] = BlockKernels::detected().squares(gradient);
             self.sgd.step(&mut self.parameters, first, gradient, training.lr);
             let stepped = &self.parameters[self.layout.range(block)];
             self.pull.replace(Codec::Raw, block, stepped);

@@ -124,7 +124,7 @@ impl ServerCore {
             round,
             parameters,
             task,
-            codec: codec.wire_id(),
+            codec: codec.to_wire(),
             critical: self.policy.is_critical(),
             rank,
             workers,
