@@ -30,9 +30,20 @@ pub enum Inner {
 /// What says that LZ4 follows, where the length does not.
 const MARK: u8 = 0;
 
+/// Where a thread works: what need not be allocated, or set to zero, for each block.
+struct Scratch {
+    /// What the compressor has seen of a block.
+    table: CompressTable,
+    shuffled: [u8; BLOCK_BYTES],
+    packed: [u8; get_maximum_output_size(BLOCK_BYTES)],
+}
+
 thread_local! {
-    /// Where the compressor remembers what it has seen of a block: 8 KiB that need not be allocated for each.
-    static TABLE: RefCell<CompressTable> = RefCell::new(CompressTable::small());
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        table: CompressTable::small(),
+        shuffled: [0; BLOCK_BYTES],
+        packed: [0; get_maximum_output_size(BLOCK_BYTES)],
+    });
 }
 
 /// See the module.
@@ -55,27 +66,25 @@ impl Encoding for Lz4 {
     }
 
     fn encode(&self, kernels: &BlockKernels, values: &[f32], out: &mut [u8]) -> usize {
-        let mut shuffled = [0; BLOCK_BYTES];
-        let mut packed = [0; get_maximum_output_size(BLOCK_BYTES)];
         let len = self.0.encoding(values.len()).encode(kernels, values, out);
-        let bytes = match self.width(values.len()) {
-            1 => &out[..len],
-            width => {
-                kernels.shuffle(&out[..len], width, &mut shuffled[..len]);
-                &shuffled[..len]
-            }
-        };
-        let compress = |table: &RefCell<CompressTable>| {
-            compress_into_with_table(bytes, &mut packed, &mut table.borrow_mut())
-        };
-        let Ok(packed_len) = TABLE.with(compress) else { return len };
         let mark = usize::from(self.0.fixed_len(values.len()).is_none());
-        if mark + packed_len >= len {
-            return len;
-        }
-        out[..mark].fill(MARK);
-        out[mark..mark + packed_len].copy_from_slice(&packed[..packed_len]);
-        mark + packed_len
+        SCRATCH.with_borrow_mut(|Scratch { table, shuffled, packed }| {
+            let bytes = match self.width(values.len()) {
+                1 => &out[..len],
+                width => {
+                    kernels.shuffle(&out[..len], width, &mut shuffled[..len]);
+                    &shuffled[..len]
+                }
+            };
+            match compress_into_with_table(bytes, packed, table) {
+                Ok(packed_len) if mark + packed_len < len => {
+                    out[..mark].fill(MARK);
+                    out[mark..mark + packed_len].copy_from_slice(&packed[..packed_len]);
+                    mark + packed_len
+                }
+                _ => len,
+            }
+        })
     }
 
     fn decode(&self, kernels: &BlockKernels, bytes: &[u8], out: &mut [f32]) -> Result<(), Fault> {
@@ -89,18 +98,19 @@ impl Encoding for Lz4 {
         if is_plain {
             return encoding.decode(kernels, bytes, out);
         }
-        let (mut unpacked, mut words) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES]);
         let packed = bytes.get(usize::from(fixed.is_none())..).unwrap_or_default();
-        let len = match decompress_into(packed, &mut unpacked[..most]) {
-            Ok(len) if fixed.is_none_or(|fixed| fixed == len) => len,
-            _ => return Err(Fault::Malformed("LZ4 that is none")),
-        };
-        match self.width(out.len()) {
-            1 => encoding.decode(kernels, &unpacked[..len], out),
-            width => {
-                kernels.unshuffle(&unpacked[..len], width, &mut words[..len]);
-                encoding.decode(kernels, &words[..len], out)
+        SCRATCH.with_borrow_mut(|Scratch { shuffled, packed: plain, .. }| {
+            let len = match decompress_into(packed, &mut shuffled[..most]) {
+                Ok(len) if fixed.is_none_or(|fixed| fixed == len) => len,
+                _ => return Err(Fault::Malformed("LZ4 that is none")),
+            };
+            match self.width(out.len()) {
+                1 => encoding.decode(kernels, &shuffled[..len], out),
+                width => {
+                    kernels.unshuffle(&shuffled[..len], width, &mut plain[..len]);
+                    encoding.decode(kernels, &plain[..len], out)
+                }
             }
-        }
+        })
     }
 }

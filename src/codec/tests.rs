@@ -34,7 +34,7 @@ fn finite(rng: &mut impl RngCore) -> f32 {
 /// A block like a gradient's, or one that nobody would expect.
 fn block(seed: u64) -> Vec<f32> {
     let mut rng = stream(seed, "codec", 0);
-    let len = if seed % 4 == 0 { BLOCK_VALUES } else { below(&mut rng, 321) as usize };
+    let len = if seed.is_multiple_of(4) { BLOCK_VALUES } else { below(&mut rng, 321) as usize };
     let small = |rng: &mut _| (rng::unit(rng) - 0.5) as f32;
     let constant = small(&mut rng);
     let mut value = || match seed / 4 % 9 {

@@ -108,9 +108,14 @@ pub fn narrow_bf16(values: &[f32], out: &mut [u8]) {
 }
 
 #[inline(always)]
-pub fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
+pub fn widen_bf16(bytes: &[u8], out: &mut [f32]) -> bool {
     let halves = halves(bytes, out.len());
-    out.iter_mut().zip(halves).for_each(|(value, half)| *value = wide(half));
+    let mut largest = 0;
+    for (value, half) in out.iter_mut().zip(halves) {
+        *value = wide(half);
+        largest = largest.max(half & 0x7fff);
+    }
+    largest < bf16::INFINITY.to_bits()
 }
 
 #[inline(always)]

@@ -28,8 +28,8 @@ macro_rules! kernels {
             fn add_fp16(bytes: &[u8], sum: &mut [f32]) = halves::add_fp16::<V>;
             /// bfloat16 of `values`; what is too large becomes the largest.
             fn narrow_bf16(values: &[f32], out: &mut [u8]) = halves::narrow_bf16;
-            /// The values of bfloat16.
-            fn widen_bf16(bytes: &[u8], out: &mut [f32]) = halves::widen_bf16;
+            /// The values of bfloat16, and whether all are finite.
+            fn widen_bf16(bytes: &[u8], out: &mut [f32]) -> bool = halves::widen_bf16;
             /// Adds the values of bfloat16 to `sum`.
             fn add_bf16(bytes: &[u8], sum: &mut [f32]) = halves::add_bf16;
             /// Whether no 16-bit float has the exponent of `infinity`.

@@ -50,7 +50,7 @@ fn everything(kernels: &BlockKernels, values: &[f32], sum: &[f32]) -> Vec<(&'sta
     values_of("widen_fp16", &|out| kernels.widen_fp16(&halves, out));
     values_of("add_fp16", &|out| kernels.add_fp16(&halves, out));
     kernels.narrow_bf16(values, &mut halves);
-    values_of("widen_bf16", &|out| kernels.widen_bf16(&halves, out));
+    values_of("widen_bf16", &|out| assert!(kernels.widen_bf16(&halves, out)));
     values_of("add_bf16", &|out| kernels.add_bf16(&halves, out));
     values_of("widen_f32", &|out| kernels.widen_f32(&raw, out));
     values_of("add_f32", &|out| kernels.add_f32(&raw, out));
@@ -132,6 +132,7 @@ fn values_that_are_not_finite_are_found_wherever_they_are() {
                         values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect();
                     assert!(!kernels.are_finite(&values) && !kernels.are_finite_bytes(&bytes));
                     assert!(!kernels.are_finite_halves(&halves, 0x7f80));
+                    assert!(!kernels.widen_bf16(&halves, &mut values));
                 }
             }
         }
@@ -215,7 +216,7 @@ fn every_bf16_is_what_it_should_be_and_comes_back_at_every_level() {
             (7, 127),
             bf16::MAX.to_bits(),
             |values, out| kernels.narrow_bf16(values, out),
-            |bytes, out| kernels.widen_bf16(bytes, out),
+            |bytes, out| assert!(!kernels.widen_bf16(bytes, out)),
         );
     }
 }
