@@ -95,6 +95,8 @@ macro_rules! plan_command {
             clr_freq
             /// clr: relative change of the gradient's norm that is critical (default: 0.5)
             clr_eta
+            /// clr: codec of pushes in critical regimes (default: that of the others)
+            clr_codec
             /// what carries pushes and pulls: bounded, reliable, passes, early-close, timeout, tcp, tcp-streamed,
             /// tcp:cubic ... (default: bounded)
             transport

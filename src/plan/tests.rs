@@ -80,6 +80,7 @@ fn a_synthetic_plan_has_no_training_keys() {
     policy = "clr"
     clr-freq = 10
     clr-eta = 0.5
+    clr-codec = "raw"
     transport = "bounded"
     net = ""
     compute = "0s"
@@ -219,6 +220,7 @@ fn random(seed: u64) -> String {
     line("seed", below(1 << 63).to_string());
     let codecs = ["raw", "fp16", "uint8+lz4", "topk:0.0123+fp16", "rle"];
     line("codec", format!("'{}'", codecs[below(5) as usize]));
+    line("clr-codec", format!("'{}'", codecs[below(5) as usize]));
     line("missing", format!("'{}'", ["zero", "mean", "feedback"][below(3) as usize]));
     line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
     line("policy", format!("'{}'", ["static", "clr"][below(2) as usize]));

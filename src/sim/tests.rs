@@ -92,6 +92,7 @@ impl Case {
             eval_every: 5,
             missing: self.missing,
             codec: self.codec,
+            critical_codec: Codec::Fp16,
             pull_tolerance: self.pull_tolerance.parse().unwrap(),
             scheme: self.scheme,
             streamed: true,

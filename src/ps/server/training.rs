@@ -103,6 +103,8 @@ impl ServerCore {
         let flush = self.config.schedule.drops_after(self.trained + 1);
         if flush && self.config.missing == Missing::Feedback {
             (Tolerance::ZERO, Codec::Raw)
+        } else if self.policy.is_critical() {
+            (self.policy.tolerance(), self.config.critical_codec)
         } else {
             (self.policy.tolerance(), self.config.codec)
         }
