@@ -13,8 +13,10 @@ TASKS = $(BATCHES:%=--batch %) $(THREADS:%=--threads %) $(MODELS)
 FIGURES := transport-loss microburst incast
 TORCH_VENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlt-lite/torch-venv
 # What the lab is told; whatever is empty is its own choice. STAR: what emulates the cables; MLT: a program that is built.
-RACE = $(PRESET:%=--preset %) $(if $(TRANSPORTS),--transports "$(TRANSPORTS)") $(REPEATS:%=--repeats %) \
-	$(ROUNDS:%=--rounds %) $(BYTES:%=--bytes %) $(STAR:%=--star %) $(MLT:%=--mlt %)
+COST = $(if $(TRANSPORTS),--transports "$(TRANSPORTS)") $(REPEATS:%=--repeats %) $(ROUNDS:%=--rounds %) \
+	$(BYTES:%=--bytes %) $(MLT:%=--mlt %)
+LAB = $(if $(filter fairness,$(PRESET)),benches/lab/fairness $(BYTES:%=--bytes %) $(STAR:%=--star %) $(MLT:%=--mlt %),\
+	benches/lab/race $(PRESET:%=--preset %) $(STAR:%=--star %) $(COST))
 
 help:         ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -61,7 +63,11 @@ bench-torch:  ## race PyTorch over the same steps (BATCHES, THREADS; QUICK=1; TO
 	@cargo bench --bench train -- race --python $(TORCH_VENV)/bin/python $(if $(QUICK),--quick) $(TASKS)
 
 lab:          ## race transports through network namespaces; root (PRESET=star|clean|wan|lossy TRANSPORTS REPEATS ROUNDS STAR)
-	@if benches/lab/able; then $(if $(MLT),,$(MAKE) --no-print-directory build &&) benches/lab/race $(RACE); fi
+lab:          ## PRESET=fairness: push beside one TCP flow (STAR)
+	@if benches/lab/able; then $(if $(MLT),,$(MAKE) --no-print-directory build &&) $(LAB); fi
+
+bench-cost:   ## processor time and system calls of moving bytes on loopback, beside TCP (TRANSPORTS REPEATS ROUNDS BYTES)
+	@.ci/need python3 && $(if $(MLT),,$(MAKE) --no-print-directory build &&) benches/lab/cost $(COST)
 
 static:       ## one static binary that runs on any Linux of this architecture (or MUSL=aarch64-unknown-linux-musl)
 	@.ci/need cargo $(MUSL) && cargo build --release --target $(MUSL)
@@ -69,4 +75,4 @@ static:       ## one static binary that runs on any Linux of this architecture (
 data: build         ## list the data sets and say which are here
 	@$(PROGRAM) data list
 
-.PHONY: help build test test-arm lint fmt experiment sim figures bench bench-codec bench-train bench-torch lab static data
+.PHONY: help build test test-arm lint fmt experiment sim figures bench bench-codec bench-train bench-torch lab bench-cost static data

@@ -246,7 +246,19 @@ fn lines_fit_and_nothing_is_left_over() {
     ];
     let mut findings = Vec::new();
     let folders = ["src", "tests", "benches", "models", "experiments", ".ci"];
-    let endings = [".rs", ".toml", "/run", "/need", "/lint", "/able", "/star", "/race"];
+    let endings = [
+        ".rs",
+        ".toml",
+        "/run",
+        "/need",
+        "/lint",
+        "/able",
+        "/star",
+        "/race",
+        "/fairness",
+        "/cost",
+        ".py",
+    ];
     for source in folders.iter().flat_map(|folder| sources(folder, &endings)) {
         for (i, line) in source.text.lines().enumerate() {
             let place = format!("{}:{}", source.path.display(), i + 1);

@@ -80,10 +80,11 @@ impl Child {
         let summary = result(output.status, &String::from_utf8_lossy(&output.stdout))?;
         let rounds = Path::new(&summary.folder).join("rounds.csv");
         let text = fs::read_to_string(&rounds).map_err(failed(&rounds))?;
-        let round_ns = RoundRows::round_ns(&text).ok_or_else(|| {
-            CellError::Failed(format!("{}: no times of rounds in it", rounds.display()))
+        let facts = RoundRows::round_ns(&text).zip(RoundRows::allowed(&text));
+        let (round_ns, allowed) = facts.ok_or_else(|| {
+            CellError::Failed(format!("{}: no facts of rounds in it", rounds.display()))
         })?;
-        Ok(Run { summary, round_ns })
+        Ok(Run { summary, round_ns, allowed })
     }
 }
 

@@ -1,12 +1,14 @@
-//! The least time that a round can take on emulated links, whatever the transport.
+//! The least time that a round can take on emulated links, whatever the transport, and the fewest datagrams.
 
 use std::time::Duration;
 
-use crate::codec::BLOCK_VALUES;
+use crate::codec::Codec;
+use crate::flat::BLOCK_VALUES;
 use crate::link::{NetPlan, NetSpec};
 use crate::plan::{Load, Plan};
 use crate::ps::policy::PolicyConfig;
 use crate::units::Rate;
+use crate::wire::{BLOCK_BYTES_MAX, BLOCK_OVERHEAD};
 
 /// Bits in a byte.
 const BITS: f64 = 8.0;
@@ -25,16 +27,36 @@ pub(super) fn push_bytes(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// The analytic floor of a round: `(1 - tolerance) x bytes / (1 - q) / rate` on the link that is busiest with pushes.
+/// The fewest datagrams that carry all blocks of a synthetic load once, and how many blocks those are. A block goes as
+/// a whole; all are full but the last one, which rides with others where it fits. None of a codec that compresses.
+pub(super) fn datagrams(plan: &Plan, codec: Codec) -> Option<(u64, u64)> {
+    let Load::Synthetic { bytes, .. } = plan.load else { return None };
+    let values = (bytes as usize / size_of::<f32>()).max(1);
+    let (full, rest) = (values / BLOCK_VALUES, values % BLOCK_VALUES);
+    let size = |values| codec.fixed_len(values).map(|bytes| bytes + BLOCK_OVERHEAD);
+    let (space, block) = (BLOCK_BYTES_MAX + BLOCK_OVERHEAD, size(BLOCK_VALUES)?);
+    let each = space / block;
+    let beside = full > 0 && size(rest)? <= space - each * block;
+    let apart = usize::from(rest > 0 && !beside);
+    let blocks = full + usize::from(rest > 0);
+    Some(((full + apart).div_ceil(each) as u64, blocks as u64))
+}
+
+/// The part of a push that may be missing in the long run.
+pub(super) fn tolerated(plan: &Plan) -> f64 {
+    let (PolicyConfig::Static { tolerance } | PolicyConfig::Clr { tolerance, .. }) = plan.policy;
+    if plan.transport.is_reliable() { 0.0 } else { tolerance.as_f64() }
+}
+
+/// The analytic floor of a round: `(1 - allowed) x bytes / (1 - q) / rate` on the link that is busiest with pushes.
 ///
 /// A push passes its worker's link, then the server's port together with all others. What a link must carry is what
 /// is needed behind it over the share that its storm (if `stormy`) lets through, and over what gets through the links
 /// that follow: `loss` and `burst` strike before a link's rate, a storm behind it. Nothing else counts: no headers, no
 /// way there, no computing; and pulls go the other way at the same time. None if no link has a rate.
-pub(super) fn floor(plan: &Plan, stormy: bool) -> Option<Duration> {
+pub(super) fn floor(plan: &Plan, allowed: f64, stormy: bool) -> Option<Duration> {
     let net: NetPlan = plan.net.parse().ok()?;
-    let (PolicyConfig::Static { tolerance } | PolicyConfig::Clr { tolerance, .. }) = plan.policy;
-    let bytes = push_bytes(plan)? as f64 * (1.0 - tolerance.as_f64());
+    let bytes = push_bytes(plan)? as f64 * (1.0 - allowed);
     let workers = 1..=plan.workers;
     let own = workers.map(|worker| {
         let spec = net.for_worker(worker);

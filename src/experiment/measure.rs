@@ -1,8 +1,9 @@
 //! What is measured of a row of an experiment: the cells that differ in their seed only.
 
 use super::Run;
-use super::floor::{floor, push_bytes, storm_round};
+use super::floor::{datagrams, floor, push_bytes, storm_round, tolerated};
 use super::matrix::Cell as Plot;
+use crate::codec::Codec;
 use crate::report::{Cell, RoundMs, Summary};
 use crate::sim::Traffic;
 
@@ -14,6 +15,8 @@ pub(super) struct Row<'a> {
     pub labels: Vec<&'a (String, String)>,
     /// What each run came to, if it has ended.
     pub runs: Vec<Option<&'a Run>>,
+    /// The runs of the row that differs in nothing but its transport, which is `reliable`, and in its tolerance.
+    pub reliable: Vec<&'a Run>,
 }
 
 /// A measure: its heading, with the unit.
@@ -62,7 +65,7 @@ const fn wanted(name: &'static str, decimals: usize, of: Of) -> Measure {
 }
 
 /// All measures, in the order of the table.
-pub(super) const MEASURES: [Measure; 22] = [
+pub(super) const MEASURES: [Measure; 27] = [
     always("accuracy %", 2, Runs(|run| run.accuracy.map(|accuracy| 100.0 * accuracy))),
     always("n", 0, Rounds(|row| Some(row.pool().n as f64).filter(|n| *n > 0.0))),
     always("up MB", 2, Runs(|run| Some(run.bytes_up as f64 / MEGA))),
@@ -77,15 +80,39 @@ pub(super) const MEASURES: [Measure; 22] = [
     wanted("floor ms", 2, Rounds(|row| row.floor_ms(false))),
     wanted("p50 / floor", 2, Rounds(|row| Some(row.pool().p50? / row.floor_ms(false)?))),
     wanted("p99 / floor", 2, Rounds(|row| Some(row.pool().p99? / row.floor_ms(false)?))),
-    wanted("sent up / payload", 3, Rounds(|row| row.sent(|traffic| traffic.bytes_up))),
-    wanted("sent down / payload", 3, Rounds(|row| row.sent(|traffic| traffic.bytes_down))),
+    wanted("p50 / reliable", 3, Rounds(|row| Some(row.pool().p50? / pool(&row.reliable).p50?))),
+    wanted("push sent / needed", 3, Rounds(|row| row.sent(row.cell.plan.codec, of_pushes))),
+    wanted("pull sent / needed", 3, Rounds(|row| row.sent(Codec::Raw, of_pulls))),
+    wanted("bytes up / payload", 3, Rounds(|row| row.bytes(|traffic| traffic.bytes_up))),
+    wanted("bytes down / payload", 3, Rounds(|row| row.bytes(|traffic| traffic.bytes_down))),
+    wanted("delivered %", 2, Rounds(|row| row.delivered().map(|share| 100.0 * share))),
     wanted("goodput Mbit/s", 2, Rounds(|row| row.goodput())),
     wanted("dropped %", 3, Runs(|run| run.traffic.map(|traffic| 100.0 * traffic.dropped_share()))),
     wanted("storm floor ms", 2, Storms(|row| row.floor_ms(true))),
     wanted("storm p50 ms", 2, Storms(|row| row.storm().p50)),
     wanted("storm max ms", 2, Storms(|row| row.storm().max)),
     wanted("storm p50 / floor", 2, Storms(|row| Some(row.storm().p50? / row.floor_ms(true)?))),
+    wanted("storm p50 / reliable", 2, Storms(|row| row.storm_over_reliable())),
 ];
+
+/// Blocks of all pushes, and datagrams that were sent for them.
+const fn of_pushes(run: &Summary) -> (u64, u64) {
+    (run.owed, run.push_sent)
+}
+
+const fn of_pulls(run: &Summary) -> (u64, u64) {
+    (run.pull_owed, run.pull_sent)
+}
+
+/// The rounds of all of `runs`.
+fn pool(runs: &[&Run]) -> RoundMs {
+    RoundMs::new(runs.iter().flat_map(|run| run.round_ns.iter().copied()).collect())
+}
+
+/// What `of` says of the round of each run that has this index.
+fn at<T: Copy>(runs: &[&Run], index: usize, of: fn(&Run) -> &[T]) -> Vec<T> {
+    runs.iter().filter_map(|run| of(run).get(index).copied()).collect()
+}
 
 impl Measure {
     /// What stands in the table.
@@ -131,25 +158,60 @@ impl<'a> Row<'a> {
 
     /// The rounds of all seeds.
     pub(super) fn pool(&self) -> RoundMs {
-        RoundMs::new(self.finished().flat_map(|run| run.round_ns.iter().copied()).collect())
+        pool(&self.finished().collect::<Vec<_>>())
     }
 
     /// The round of each seed in which the storm raged.
     fn storm(&self) -> RoundMs {
-        let round = storm_round(&self.cell.plan).and_then(|round| round.checked_sub(1));
-        let times = self.finished().filter_map(|run| run.round_ns.get(round?).copied());
-        RoundMs::new(times.collect())
+        self.storm_of(&self.finished().collect::<Vec<_>>())
     }
 
+    fn storm_of(&self, runs: &[&Run]) -> RoundMs {
+        let times = self.storm_index().map(|index| at(runs, index, |run| &run.round_ns));
+        RoundMs::new(times.unwrap_or_default())
+    }
+
+    fn storm_index(&self) -> Option<usize> {
+        storm_round(&self.cell.plan)?.checked_sub(1)
+    }
+
+    fn storm_over_reliable(&self) -> Option<f64> {
+        Some(self.storm().p50? / self.storm_of(&self.reliable).p50?)
+    }
+
+    /// In a storm counts what the transport might really do without: a ledger may have saved up more than a round's
+    /// tolerance.
     fn floor_ms(&self, stormy: bool) -> Option<f64> {
-        if stormy {
-            storm_round(&self.cell.plan)?;
-        }
-        floor(&self.cell.plan, stormy).map(|floor| floor.as_secs_f64() * 1e3)
+        let plan = &self.cell.plan;
+        let allowed = if stormy {
+            let runs: Vec<_> = self.finished().collect();
+            let parts = at(&runs, self.storm_index()?, |run| &run.allowed);
+            parts.iter().sum::<f64>() / parts.len() as f64
+        } else {
+            tolerated(plan)
+        };
+        floor(plan, allowed, stormy).map(|floor| floor.as_secs_f64() * 1e3)
+    }
+
+    /// Datagrams sent for those that carry everything once, `codec` being that of the blocks. Of pushes, what a worker
+    /// sends after the last datagram to arrive is not known and not counted.
+    fn sent(&self, codec: Codec, of: fn(&Summary) -> (u64, u64)) -> Option<f64> {
+        let (fewest, blocks) = datagrams(&self.cell.plan, codec)?;
+        let sums = self.finished().map(|run| of(&run.summary));
+        let (owed, sent) = sums.fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+        let needed = owed as f64 / blocks as f64 * fewest as f64;
+        (needed > 0.0).then(|| sent as f64 / needed)
+    }
+
+    /// The share of the blocks of pushes that was used.
+    fn delivered(&self) -> Option<f64> {
+        let owed: u64 = self.finished().map(|run| run.summary.owed).sum();
+        let missing: u64 = self.finished().map(|run| run.summary.forgiven + run.summary.late).sum();
+        (owed > 0).then(|| 1.0 - missing as f64 / owed as f64)
     }
 
     /// UDP payload bytes sent for each byte of the payload, whatever they carried.
-    fn sent(&self, bytes: fn(&Traffic) -> u64) -> Option<f64> {
+    fn bytes(&self, bytes: fn(&Traffic) -> u64) -> Option<f64> {
         let payload = push_bytes(&self.cell.plan)? as f64 * f64::from(self.cell.plan.workers);
         let traffic =
             || self.finished().map(|run| Some((run.summary.rounds, run.summary.traffic?)));

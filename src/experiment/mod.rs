@@ -69,6 +69,8 @@ pub struct Run {
     pub summary: Summary,
     /// How long each round took, in nanoseconds: rounds of several seeds are looked at together.
     pub round_ns: Vec<u64>,
+    /// The part of each round's pushes that might be missing: a tolerance saves up.
+    pub allowed: Vec<f64>,
 }
 
 /// Why a cell has no result.

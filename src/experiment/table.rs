@@ -4,6 +4,7 @@ use super::Run;
 use super::matrix::Cell as Plot;
 use super::measure::{MEASURES, Measure, Row};
 use crate::report::{Cell, Column, Table};
+use crate::transport::Transport;
 
 /// One row for each cell, seeds taken together.
 pub(super) fn rows(cells: &[(Plot, Option<Run>)]) -> Vec<Row<'_>> {
@@ -12,10 +13,26 @@ pub(super) fn rows(cells: &[(Plot, Option<Run>)]) -> Vec<Row<'_>> {
         let labels: Vec<_> = cell.labels.iter().filter(|(key, _)| key != "seed").collect();
         match rows.iter_mut().find(|row| row.labels == labels) {
             Some(row) => row.runs.push(run.as_ref()),
-            None => rows.push(Row { cell, labels, runs: vec![run.as_ref()] }),
+            None => rows.push(Row { cell, labels, runs: vec![run.as_ref()], reliable: Vec::new() }),
         }
     }
+    let peers: Vec<_> = rows.iter().map(|row| reliable(row, &rows)).collect();
+    for (row, reliable) in rows.iter_mut().zip(peers) {
+        row.reliable = reliable;
+    }
     rows
+}
+
+/// The runs of the `reliable` one among the rows that share all other labels with `row`.
+fn reliable<'a>(row: &Row<'a>, rows: &[Row<'a>]) -> Vec<&'a Run> {
+    let rest = |row: &Row<'a>| {
+        let labels = row.labels.iter().copied();
+        labels.filter(|(key, _)| key != "transport" && key != "tolerance").collect::<Vec<_>>()
+    };
+    let is_peer = |peer: &&Row<'a>| {
+        peer.cell.plan.transport == Transport::Reliable && rest(peer) == rest(row)
+    };
+    rows.iter().find(is_peer).map_or_else(Vec::new, |peer| peer.finished().collect())
 }
 
 /// The keys that differ, then the measures: those that every table has, and those that are `wanted`.

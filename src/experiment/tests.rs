@@ -64,6 +64,10 @@ fn made_up(cell: &Cell) -> Run {
         repaired: u64::from(lossy) * 280,
         forgiven: u64::from(lossy * forgiving) * 90,
         late: 0,
+        push_sent: 5900,
+        push_arrived: 5850,
+        pull_owed: 5772,
+        pull_sent: 5772,
         rejects: BTreeMap::new(),
         evaluations: vec![],
         diverged: None,
@@ -72,7 +76,7 @@ fn made_up(cell: &Cell) -> Run {
         plan: cell.digest.clone(),
         folder: String::new(),
     };
-    Run { summary, round_ns }
+    Run { summary, round_ns, allowed: vec![0.0; 75] }
 }
 
 /// Runs an experiment with `run`; a cell takes ten seconds. Returns what was said as well.
@@ -188,7 +192,8 @@ fn the_floor_is_that_of_the_busiest_link() {
             "bytes = 100000\nrounds = 1\nworkers = 4\nnet = {net:?}\ntolerance = {tolerance:?}"
         );
         let plan = &experiment(&text).unwrap().cells[0].plan;
-        floor::floor(plan, stormy).map(|floor| (floor.as_secs_f64() * 1e6).round() as u64)
+        floor::floor(plan, floor::tolerated(plan), stormy)
+            .map(|floor| (floor.as_secs_f64() * 1e6).round() as u64)
     };
     // 100 kB are 8 ms at 100 Mbit/s.
     assert_eq!(floor("rate=100mbit loss=50%", "0", false), Some(8000));
@@ -198,6 +203,21 @@ fn the_floor_is_that_of_the_busiest_link() {
     let storm = "rate=100mbit; server:rate=100mbit storm=3/90%";
     assert_eq!((floor(storm, "0", false), floor(storm, "0", true)), (Some(32_000), Some(320_000)));
     assert_eq!(floor("delay=1ms", "0", false), None);
+}
+
+#[test]
+fn blocks_are_packed_into_the_fewest_datagrams() {
+    let fewest = |bytes: u64, codec: &str| {
+        let text = format!("bytes = {bytes}\nrounds = 1\ncodec = {codec:?}");
+        let plan = &experiment(&text).unwrap().cells[0].plan;
+        floor::datagrams(plan, plan.codec).unwrap()
+    };
+    assert_eq!(fewest(4, "raw"), (1, 1));
+    assert_eq!(fewest(1280, "raw"), (1, 1));
+    assert_eq!(fewest(826_920, "raw"), (646, 647), "the last 40 bytes ride with others");
+    assert_eq!(fewest(1280 + 640, "raw"), (2, 2));
+    assert_eq!(fewest(826_920, "fp16"), (323, 647));
+    assert_eq!(fewest(3 * 1280 + 640, "fp16"), (2, 4));
 }
 
 #[test]
@@ -288,8 +308,10 @@ fn a_child_process_runs_a_cell() {
     let mut expected = made_up(cell);
     expected.summary.folder = scratch_folder;
     expected.round_ns = vec![1_500_000, 2_000_000];
-    fs::write(scratch.join("rounds.csv"), "round,worker,round_ms\n1,1,1.5\n1,2,1.5\n2,1,2\n")
-        .unwrap();
+    expected.allowed = vec![0.25, 0.0];
+    let rows = "round,worker,owed,forgiven,round_ms,tolerance,allowance\n\
+        1,1,10,2,1.5,0.2,1.5\n1,2,10,0,1.5,0.2,1.5\n2,1,10,0,2,0,1.5\n";
+    fs::write(scratch.join("rounds.csv"), rows).unwrap();
     let json = expected.summary.to_json();
     let body = format!("echo starting; echo \"$@\" > \"$8\"/../arguments; echo '{json}'");
     fs::create_dir_all(scratch.join("runs").join(cell.key())).unwrap();

@@ -5,6 +5,7 @@ mod layout;
 mod order;
 mod residual;
 
+pub use crate::codec::BLOCK_VALUES;
 pub use encoded::Encoded;
 pub use layout::{Layout, LayoutError, Tensor};
 pub use order::send_order;

@@ -87,6 +87,13 @@ impl Flight {
         self.open
     }
 
+    /// Transmissions without a known fate that left less than `age` ago.
+    #[must_use]
+    pub fn younger(&self, now: Instant, age: Duration) -> u32 {
+        let young = self.sent.iter().rev().take_while(|sent| sent.at + age > now);
+        young.filter(|sent| sent.open).count() as u32
+    }
+
     /// The oldest transmission without a known fate.
     #[must_use]
     pub fn oldest(&self) -> Option<&Sent> {

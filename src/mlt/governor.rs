@@ -111,8 +111,8 @@ impl Governor {
         queue: impl FnOnce() -> Option<Duration>,
     ) {
         let epoch = &mut self.epoch;
-        epoch.delivered += delivered;
-        epoch.lost += lost;
+        epoch.delivered = epoch.delivered.saturating_add(delivered);
+        epoch.lost = epoch.lost.saturating_add(lost);
         if now - epoch.began < rtt.smoothed.max(EPOCH_MIN) || epoch.delivered < EPOCH_DELIVERIES {
             return;
         }
@@ -156,7 +156,7 @@ impl Governor {
 
     /// Whether so much more is lost than usual that the senders must be the cause.
     fn is_congested(&mut self, epoch: Epoch) -> bool {
-        let datagrams = epoch.delivered + epoch.lost;
+        let datagrams = epoch.delivered.saturating_add(epoch.lost);
         if datagrams < LOSS_DATAGRAMS {
             return false;
         }

@@ -56,6 +56,8 @@ pub struct Inbound {
     limit: u32,
     /// The limit that the sender was told last.
     told: u32,
+    /// Datagrams that were allowed and are taken for lost, counted as ordinals, and when that was decided.
+    written_off: (u32, Instant),
     bytes: u64,
     unsent: u32,
     deadlines: Deadlines,
@@ -90,6 +92,7 @@ impl Inbound {
             ordinal: 0,
             limit: u32::MAX,
             told: u32::MAX,
+            written_off: (0, Instant::ZERO),
             bytes: 0,
             unsent: total,
             deadlines,
@@ -140,8 +143,16 @@ impl Inbound {
 
     /// Datagrams that are allowed and have not come: some may be lost.
     #[must_use]
-    pub const fn outstanding(&self) -> u32 {
-        self.limit.saturating_sub(self.ordinal)
+    pub fn outstanding(&self) -> u32 {
+        self.limit.saturating_sub(self.ordinal.max(self.written_off.0))
+    }
+
+    /// Takes for lost all that is outstanding if nothing has come for longer than `patience`.
+    pub fn write_off(&mut self, now: Instant, patience: Duration) {
+        let since = self.first_at.map(|_| self.last_at.max(self.written_off.1));
+        if since.is_some_and(|since| now - since > patience) {
+            self.written_off = (self.limit, now);
+        }
     }
 
     /// Of those, the ones that the sender was told of.
@@ -160,6 +171,12 @@ impl Inbound {
     #[must_use]
     pub const fn datagrams(&self) -> u32 {
         self.datagrams
+    }
+
+    /// Datagrams that the sender may send.
+    #[must_use]
+    pub const fn limit(&self) -> u32 {
+        self.limit
     }
 
     /// Datagrams that the sender has sent at least.
@@ -183,7 +200,12 @@ impl Inbound {
         let blocks = match self.closed {
             Some(_) => 0,
             None if self.unsent > 0 => missing,
-            None => self.deficit(),
+            None => match self.scheme {
+                Scheme::Bounded => self.deficit(),
+                // These senders repair all that is lost, or nothing.
+                Scheme::Passes | Scheme::EarlyClose => missing,
+                Scheme::Timeout => 0,
+            },
         };
         let each = (f64::from(self.received.ones()) / f64::from(self.datagrams.max(1))).max(1.0);
         (f64::from(blocks) / each / (1.0 - self.loss().min(LOSS_MAX))).ceil() as u32
@@ -218,6 +240,13 @@ impl Inbound {
     pub fn deficit(&self) -> u32 {
         let missing = self.received.len() - self.received.ones();
         missing.saturating_sub(self.allowance).max(self.urgent_missing)
+    }
+
+    /// Takes in that the sender has begun, though nothing has arrived yet: deadlines run.
+    pub fn handle_begin(&mut self, now: Instant) {
+        if self.first_at.is_none() {
+            (self.first_at, self.last_at) = (Some(now), now);
+        }
     }
 
     /// Takes in that a datagram of `bytes` bytes arrived, `unsent` blocks before the end of the sender's first pass.

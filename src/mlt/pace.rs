@@ -7,8 +7,12 @@ use crate::units::Instant;
 
 /// Pacing is so much faster than one window a round trip, or the window could not be filled.
 const GAIN: f64 = 1.25;
-/// Datagrams that may leave back to back.
-const BURST: f64 = 16.0;
+/// What may leave back to back: so much time of it, for fewer and larger system calls,
+const BURST_TIME: f64 = 250e-6;
+/// but not fewer datagrams,
+const BURST_MIN: f64 = 8.0;
+/// and not more: they leave with one call.
+const BURST_MAX: f64 = 40.0;
 
 /// Token bucket of one direction of a session.
 #[derive(Clone, Debug)]
@@ -19,7 +23,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { tokens: BURST, refilled_at: Instant::ZERO }
+        Self { tokens: BURST_MIN, refilled_at: Instant::ZERO }
     }
 }
 
@@ -28,13 +32,14 @@ impl Pace {
     /// [`spend`](Self::spend) when it has left.
     pub fn next_departure(&mut self, now: Instant, window: f64, rtt: &Rtt) -> Instant {
         let rate = GAIN * window / rtt.smoothed().as_secs_f64().max(1e-6);
-        self.tokens = (self.tokens + rate * (now - self.refilled_at).as_secs_f64()).min(BURST);
+        let burst = (rate * BURST_TIME).clamp(BURST_MIN, BURST_MAX);
+        self.tokens = (self.tokens + rate * (now - self.refilled_at).as_secs_f64()).min(burst);
         self.refilled_at = now;
         // Not one token but the next fraction of the bucket is waited for: fewer and larger batches.
         if self.tokens >= 1.0 {
             now
         } else {
-            now + Duration::from_secs_f64((BURST / 4.0 - self.tokens) / rate)
+            now + Duration::from_secs_f64((burst / 4.0 - self.tokens) / rate)
         }
     }
 

@@ -72,10 +72,11 @@ impl Rtt {
         (longest * 9 / 8).max(TICK)
     }
 
-    /// How long to wait for a word about the last datagram before asking (RFC 9002 section 6.2).
+    /// How long to wait for a word about the last datagram before asking, if the peer may keep an answer back for
+    /// `delay` (RFC 9002 section 6.2).
     #[must_use]
-    pub fn probe_timeout(&self) -> Duration {
-        self.smoothed() + (self.variation * 4).max(TICK)
+    pub fn probe_timeout(&self, delay: Duration) -> Duration {
+        self.smoothed() + (self.variation * 4).max(TICK) + delay
     }
 }
 
@@ -94,7 +95,7 @@ mod tests {
         };
         (0..100).for_each(|_| sample(&mut rtt, 10, 0));
         assert_eq!(rtt.smoothed(), ms(10));
-        assert!(rtt.probe_timeout() < ms(12) && rtt.loss_delay() < ms(12));
+        assert!(rtt.probe_timeout(ms(0)) < ms(12) && rtt.loss_delay() < ms(12));
         sample(&mut rtt, 18, 4);
         assert_eq!(rtt.smoothed(), Duration::from_micros(10_500));
     }

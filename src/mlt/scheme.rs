@@ -7,8 +7,8 @@ pub enum Scheme {
     /// Ours: only the deficit is repaired, while sending goes on; what comes for free is waited for.
     #[default]
     Bounded,
-    /// Stop-and-probe, as MLT (NSDI'24) and DBLP (2026) describe it: all blocks are sent once, the receiver is asked, and
-    /// unless enough has arrived all that is missing is sent in another pass, which costs a round trip.
+    /// Stop-and-probe, as MLT (NSDI'24) and DBLP (2026) describe it: all blocks are sent once, the receiver is asked,
+    /// and unless enough has arrived all that is missing is sent in another pass, which costs a round trip.
     /// Left out: their rate control, priorities in switches, and the side channel over TCP.
     Passes,
     /// LTP's early close (arXiv 2305.04279): everything lost is repaired, but the transfer is closed as soon as the

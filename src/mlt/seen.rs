@@ -34,6 +34,8 @@ impl Seen {
                     return Err(Reject::Replayed);
                 }
                 self.bits[word] |= bit;
+                // It was not lost, only overtaken.
+                self.loss = (self.loss - 1.0 / LOSS_MEMORY).max(0.0);
                 return Ok(());
             }
             Some(largest) => {

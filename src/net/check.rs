@@ -41,7 +41,7 @@ pub fn check(
     smol::block_on(async {
         loop {
             let server = addresses[0];
-            let more = socket.receive(clock, |_, from, datagram| {
+            let more = socket.receive(clock, |_, _, from, datagram| {
                 if from == server {
                     // What teaches nothing is weather.
                     let _ = checker.handle_datagram(clock.now(), datagram);

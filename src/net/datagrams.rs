@@ -13,13 +13,15 @@ use crate::ps::server::ServerCore;
 use crate::ps::worker::{Work, WorkerCore, WorkerEvent};
 use crate::units::Instant;
 
+/// Batches that leave before it is looked whether something has arrived: a peer may have had enough.
+const DRAIN_EVERY: u32 = 4;
 /// How long an address of the server is tried before the next one.
 const TRY: Duration = Duration::from_secs(1);
 
 impl Door for Socket {
     fn receive(&mut self, core: &mut ServerCore, clock: Clock) -> Result<bool, NetError> {
-        Self::receive(self, clock, |at, from, datagram| {
-            core.handle_datagram(clock.now(), at, from, datagram);
+        Self::receive(self, clock, |now, at, from, datagram| {
+            core.handle_datagram(now, at, from, datagram);
         })
     }
 
@@ -30,16 +32,19 @@ impl Door for Socket {
         clock: Clock,
         buf: &mut Vec<u8>,
     ) -> Result<bool, NetError> {
-        for _ in 0..BATCHES_MAX {
-            let mut left = core.poll_transmit(clock.now(), buf);
+        for batch in 1..=BATCHES_MAX {
+            let now = clock.now();
+            let mut left = core.poll_transmit(now, buf);
             while let Some(to) = left.take_if(|to| self.fits(*to, buf)) {
                 self.add(to, buf);
-                left = core.poll_transmit(clock.now(), buf);
+                left = core.poll_transmit(now, buf);
             }
             self.flush().await?;
             let Some(to) = left else { return Ok(false) };
             self.add(to, buf);
-            Door::receive(self, core, clock)?;
+            if batch.is_multiple_of(DRAIN_EVERY) {
+                Door::receive(self, core, clock)?;
+            }
         }
         self.flush().await?;
         Ok(true)
@@ -127,13 +132,10 @@ impl Line for Datagrams<'_> {
     /// By way of the emulated link if there is one.
     fn receive(&mut self, core: &mut WorkerCore, clock: Clock) -> Result<bool, NetError> {
         let Self { socket, weather, server, buf, .. } = self;
-        let more = socket.receive(clock, |at, from, datagram| {
-            let now = clock.now();
-            match weather {
-                _ if from != *server => {}
-                Some(weather) => weather.down().send(now, datagram),
-                None => core.handle_datagram(now, at, datagram),
-            }
+        let more = socket.receive(clock, |now, at, from, datagram| match weather {
+            _ if from != *server => {}
+            Some(weather) => weather.down().send(now, datagram),
+            None => core.handle_datagram(now, at, datagram),
         })?;
         if let Some(weather) = weather {
             let now = clock.now();
@@ -147,18 +149,21 @@ impl Line for Datagrams<'_> {
     /// What arrives meanwhile is taken in between batches.
     async fn transmit(&mut self, core: &mut WorkerCore, clock: Clock) -> Result<bool, NetError> {
         self.try_next_address(clock.now())?;
-        for _ in 0..BATCHES_MAX {
-            let mut left = self.next_datagram(core, clock.now());
+        for batch in 1..=BATCHES_MAX {
+            let now = clock.now();
+            let mut left = self.next_datagram(core, now);
             while left && self.socket.fits(self.server, &self.buf) {
                 self.socket.add(self.server, &self.buf);
-                left = self.next_datagram(core, clock.now());
+                left = self.next_datagram(core, now);
             }
             self.socket.flush().await?;
             if !left {
                 return Ok(false);
             }
             self.socket.add(self.server, &self.buf);
-            Line::receive(self, core, clock)?;
+            if batch.is_multiple_of(DRAIN_EVERY) {
+                Line::receive(self, core, clock)?;
+            }
         }
         self.socket.flush().await?;
         Ok(true)

@@ -17,7 +17,7 @@ const BUFFER_BYTES: usize = 4 << 20;
 /// What the kernel accounts for one of our datagrams, in bytes.
 const KERNEL_BYTES: usize = 2304;
 /// Datagrams that leave with one call: more would delay what has just been received.
-const SEGMENTS_MAX: usize = 16;
+const SEGMENTS_MAX: usize = 40;
 /// What one receive buffer holds: a batch of merged datagrams is at most an IP packet.
 const RECEIVE_BYTES: usize = 1 << 16;
 /// Peers whose way to us is remembered; others are answered from the address that the system chooses.
@@ -120,11 +120,12 @@ impl Socket {
         Ok(self.io.readable().await?)
     }
 
-    /// Hands out what has arrived, with the time when the system received it, up to a limit; whether there may be more.
+    /// Hands out what has arrived, with the time and the time when the system received it, up to a limit; whether there
+    /// may be more.
     pub(super) fn receive(
         &mut self,
         clock: Clock,
-        mut take: impl FnMut(Instant, SocketAddr, &[u8]),
+        mut take: impl FnMut(Instant, Instant, SocketAddr, &[u8]),
     ) -> Result<bool, NetError> {
         for _ in 0..RECEIVES_MAX {
             let mut slices = self.receive.iter_mut().map(|buf| IoSliceMut::new(buf));
@@ -146,7 +147,7 @@ impl Socket {
                 let age = meta.timestamp.map_or(Duration::ZERO, |at| wall.saturating_sub(at));
                 let at = now.before(age.min(AGE_MAX));
                 for datagram in buf[..meta.len].chunks(meta.stride.max(1)) {
-                    take(at, meta.addr, datagram);
+                    take(now, at, meta.addr, datagram);
                 }
             }
         }

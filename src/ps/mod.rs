@@ -14,8 +14,8 @@ mod pushtime;
 pub mod server;
 pub mod worker;
 
-/// Datagrams that a peer may have in flight, whatever room there is: what a shallow queue on the way holds.
-const CREDIT_MAX: u16 = 128;
+/// Datagrams that a peer may have in flight, whatever room there is: the path itself is watched by governors.
+const CREDIT_MAX: u16 = 512;
 /// What a peer may have in flight however many share the room: below, it would wait for a grant after each datagram.
 const CREDIT_MIN: u16 = 4;
 

@@ -89,6 +89,11 @@ impl Sgd {
         &self.velocity
     }
 
+    /// The velocity, to be put back.
+    pub fn velocity_mut(&mut self) -> &mut [f32] {
+        &mut self.velocity
+    }
+
     /// Takes one step of the parameters from `first` on, as many as there are values of their gradient: nothing in a
     /// step looks beyond one parameter. As in PyTorch, the first step's velocity is its gradient.
     pub fn step(&mut self, parameters: &mut [f32], first: usize, gradient: &[f32], lr: f64) {

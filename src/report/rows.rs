@@ -33,27 +33,33 @@ struct Share {
 
 impl RoundRows {
     /// The first line.
-    pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,gone,bytes,wait_ms,push_ms,pull_ms,\
-        round_ms,norm,loss,tolerance,critical,allowance\n";
+    pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,gone,sent,arrived,bytes,wait_ms,\
+        push_ms,pull_sent,pull_ms,round_ms,norm,loss,tolerance,critical,allowance\n";
 
     /// How long each round took, in nanoseconds, out of the text of a `rounds.csv`; none if it is no such text.
     #[must_use]
     pub fn round_ns(csv: &str) -> Option<Vec<u64>> {
-        let mut lines = csv.lines();
-        let header: Vec<&str> = lines.next()?.split(',').collect();
-        let column = |name: &str| header.iter().position(|known| *known == name);
-        let (round, ms) = (column("round")?, column("round_ms")?);
-        let mut last = "";
-        let mut times = Vec::new();
-        for line in lines {
-            let fields: Vec<&str> = line.split(',').collect();
-            if *fields.get(round)? != last {
-                let ms: f64 = fields.get(ms)?.parse().ok()?;
-                times.push((ms * 1e6).round() as u64);
+        let of_round = |rows: &[Vec<&str>]| {
+            let ms: f64 = rows[0][0].parse().ok()?;
+            Some((ms * 1e6).round() as u64)
+        };
+        by_round(csv, &["round_ms"], of_round)
+    }
+
+    /// The part of each round's pushes that might be missing, what earlier rounds had saved up counted, out of the text
+    /// of a `rounds.csv`; none if it is no such text.
+    #[must_use]
+    pub fn allowed(csv: &str) -> Option<Vec<f64>> {
+        let of_round = |rows: &[Vec<&str>]| {
+            let mut sums = [0.0; 2];
+            for row in rows {
+                let [owed, tolerance, forgiven, left] = numbers(row)?;
+                let allowed = if tolerance > 0.0 { forgiven + left } else { 0.0 };
+                sums = [sums[0] + allowed.min(owed), sums[1] + owed];
             }
-            last = fields[round];
-        }
-        Some(times)
+            Some(if sums[1] > 0.0 { sums[0] / sums[1] } else { 0.0 })
+        };
+        by_round(csv, &["owed", "tolerance", "forgiven", "allowance"], of_round)
     }
 
     /// Takes note of one event; returns the rows that it completes.
@@ -133,6 +139,7 @@ impl OpenRound {
         for worker in &started.workers {
             let share = &shares[worker];
             let push = |field: &dyn Fn(&PushClosed) -> String| text(share.push.as_ref().map(field));
+            let pull = |field: &dyn Fn(&PullClosed) -> String| text(share.pull.as_ref().map(field));
             let end = |field: &dyn Fn(&RoundEnded) -> String| text(ended.as_ref().map(field));
             let fields = [
                 started.round.to_string(),
@@ -143,10 +150,13 @@ impl OpenRound {
                 push(&|push| push.forgiven.to_string()),
                 push(&|push| push.late.to_string()),
                 push(&|push| push.gone.to_string()),
+                push(&|push| push.sent.to_string()),
+                push(&|push| push.datagrams.to_string()),
                 push(&|push| push.bytes.to_string()),
                 push(&|push| millis(push.wait_ns)),
                 push(&|push| millis(push.push_ns)),
-                text(share.pull.as_ref().map(|pull| millis(pull.pull_ns))),
+                pull(&|pull| pull.sent.to_string()),
+                pull(&|pull| millis(pull.pull_ns)),
                 end(&|ended| millis(ended.round_ns)),
                 end(&|ended| ended.norm.to_string()),
                 end(&|ended| ended.loss.to_string()),
@@ -158,6 +168,39 @@ impl OpenRound {
             let _ = writeln!(rows, "{}", fields.join(","));
         }
     }
+}
+
+/// What `of` makes of the named columns of each round's rows, in the text of a `rounds.csv`.
+fn by_round<T>(
+    csv: &str,
+    columns: &[&str],
+    of: impl Fn(&[Vec<&str>]) -> Option<T>,
+) -> Option<Vec<T>> {
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next()?.split(',').collect();
+    let place = |name: &str| header.iter().position(|known| *known == name);
+    let round = place("round")?;
+    let places = columns.iter().map(|name| place(name)).collect::<Option<Vec<_>>>()?;
+    let mut rounds: Vec<(&str, Vec<Vec<&str>>)> = Vec::new();
+    for line in lines {
+        let fields: Vec<&str> = line.split(',').collect();
+        let row = places.iter().map(|&at| fields.get(at).copied()).collect::<Option<Vec<_>>>()?;
+        let number = *fields.get(round)?;
+        match rounds.last_mut().filter(|(last, _)| *last == number) {
+            Some((_, rows)) => rows.push(row),
+            None => rounds.push((number, vec![row])),
+        }
+    }
+    rounds.iter().map(|(_, rows)| of(rows)).collect()
+}
+
+/// The numbers of a row; an empty field is 0.
+fn numbers<const N: usize>(row: &[&str]) -> Option<[f64; N]> {
+    let mut numbers = [0.0; N];
+    for (number, text) in numbers.iter_mut().zip(row).filter(|(_, text)| !text.is_empty()) {
+        *number = text.parse().ok()?;
+    }
+    Some(numbers)
 }
 
 /// A field that is not known is empty.

@@ -47,6 +47,14 @@ pub struct Summary {
     pub forgiven: u64,
     /// Missing blocks that a deadline or the loss of a worker closed out.
     pub late: u64,
+    /// Datagrams of pushes that workers are known to have sent, copies included.
+    pub push_sent: u64,
+    /// Datagrams of pushes that arrived.
+    pub push_arrived: u64,
+    /// Blocks of all pulls.
+    pub pull_owed: u64,
+    /// Datagrams sent for pulls, copies included.
+    pub pull_sent: u64,
     /// Datagrams that the server put aside, by reason.
     pub rejects: BTreeMap<Reject, u64>,
     /// All evaluations.
@@ -141,6 +149,10 @@ impl Summary {
             repaired: tally.repaired,
             forgiven: tally.forgiven,
             late: tally.late,
+            push_sent: tally.push_sent,
+            push_arrived: tally.push_arrived,
+            pull_owed: tally.pull_owed,
+            pull_sent: tally.pull_sent,
             rejects: closing.rejects.iter().collect(),
             evaluations,
             diverged: tally.diverged.map(|(round, _)| round.0),
@@ -214,6 +226,11 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "blocks    {owed} owed, {repaired} repaired, {forgiven} forgiven, {late} late"
+        )?;
+        let Self { push_sent, push_arrived, pull_sent, .. } = self;
+        writeln!(
+            f,
+            "datagrams {push_sent} pushed, of which {push_arrived} arrived; {pull_sent} for pulls"
         )?;
         if let Some(round) = self.diverged {
             writeln!(f, "diverged  in round {round}: lower the learning rate (--lr)")?;

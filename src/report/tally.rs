@@ -20,6 +20,14 @@ pub struct Tally {
     pub forgiven: u64,
     /// Missing blocks that a deadline or the loss of a worker closed out.
     pub late: u64,
+    /// Datagrams of pushes that workers are known to have sent, copies included.
+    pub push_sent: u64,
+    /// Datagrams of pushes that arrived.
+    pub push_arrived: u64,
+    /// Blocks of all pulls.
+    pub pull_owed: u64,
+    /// Datagrams sent for pulls, copies included.
+    pub pull_sent: u64,
     /// UDP payload bytes of pushes that arrived.
     pub bytes_up: u64,
     /// UDP payload bytes sent for pulls.
@@ -60,10 +68,14 @@ impl Tally {
                 self.repaired += u64::from(push.repaired);
                 self.forgiven += u64::from(push.forgiven);
                 self.late += u64::from(push.late);
+                self.push_sent += u64::from(push.sent);
+                self.push_arrived += u64::from(push.datagrams);
                 self.bytes_up += push.bytes;
                 self.pushing.retain(|worker| *worker != push.worker);
             }
             Event::PullClosed(pull) => {
+                self.pull_owed += u64::from(pull.owed);
+                self.pull_sent += u64::from(pull.sent);
                 self.bytes_down += pull.bytes;
                 self.last = at;
             }

@@ -69,6 +69,9 @@ const _: () = assert!(size_of::<RawHead>() == 25 && size_of::<RawBlock>() == 6);
 /// Bytes of the largest encoded block that fits a datagram (the kind takes one byte of the body).
 pub const BLOCK_BYTES_MAX: usize = BODY_MAX - 1 - size_of::<RawHead>() - size_of::<RawBlock>();
 
+/// Bytes that a block takes beside its encoding.
+pub const BLOCK_OVERHEAD: usize = size_of::<RawBlock>();
+
 /// Fills one body with blocks.
 pub struct BlocksWriter<'a> {
     body: &'a mut Vec<u8>,

@@ -11,6 +11,7 @@ pub const SEEN_BITS: u32 = 512;
 /// The queueing time of a grant that knows none.
 pub const NO_QUEUE: u32 = u32::MAX;
 const SEEN_BYTES: usize = SEEN_BITS as usize / 8;
+const SEEN_BYTES_BRIEF: u8 = 16;
 
 /// How a transfer stands at its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Grant {
     pub queue_us: u32,
     /// Bit `i` (least significant first): whether `largest - i` was received; bit 0 is always set.
     pub seen: [u8; SEEN_BYTES],
+    /// Bytes of it that are said.
+    seen_len: u8,
     entries: [Option<GrantEntry>; TransferKind::ALL.len()],
 }
 
@@ -60,7 +63,7 @@ struct RawGrant {
     delay_us: U32,
     credit: U16,
     queue_us: U32,
-    seen: [u8; SEEN_BYTES],
+    seen_len: u8,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -74,7 +77,7 @@ struct RawEntry {
     limit: U32,
 }
 
-const _: () = assert!(size_of::<RawGrant>() == 82 && size_of::<RawEntry>() == 18);
+const _: () = assert!(size_of::<RawGrant>() == 19 && size_of::<RawEntry>() == 18);
 
 impl Grant {
     /// A grant that speaks of no transfer yet.
@@ -86,7 +89,14 @@ impl Grant {
         seen: [u8; SEEN_BYTES],
     ) -> Self {
         let entries = [None; TransferKind::ALL.len()];
-        Self { largest, delay_us, credit, queue_us: NO_QUEUE, seen, entries }
+        let seen_len = SEEN_BYTES as u8;
+        Self { largest, delay_us, credit, queue_us: NO_QUEUE, seen, seen_len, entries }
+    }
+
+    /// Says less of what was seen: where little is lost, each grant arrives, and it need not repeat those before it.
+    #[must_use]
+    pub const fn briefly(self) -> Self {
+        Self { seen_len: SEEN_BYTES_BRIEF, ..self }
     }
 
     /// Adds what is said of one transfer; one of each kind.
@@ -103,7 +113,7 @@ impl Grant {
     #[must_use]
     pub fn has_seen(&self, number: PacketNumber) -> Option<bool> {
         let back = self.largest.0.checked_sub(number.0)?;
-        let byte = self.seen.get(usize::try_from(back / 8).ok()?)?;
+        let byte = self.seen[..self.seen_len.into()].get(usize::try_from(back / 8).ok()?)?;
         Some(byte >> (back % 8) & 1 == 1)
     }
 
@@ -113,9 +123,10 @@ impl Grant {
             delay_us: self.delay_us.into(),
             credit: self.credit.into(),
             queue_us: self.queue_us.into(),
-            seen: self.seen,
+            seen_len: self.seen_len,
         };
         body.extend_from_slice(raw.as_bytes());
+        body.extend_from_slice(&self.seen[..self.seen_len.into()]);
         for entry in self.entries() {
             let raw = RawEntry {
                 transfer: entry.transfer.kind as u8,
@@ -130,13 +141,18 @@ impl Grant {
     }
 
     pub(super) fn parse(body: &[u8]) -> Result<Self, Reject> {
-        let (raw, entries) = RawGrant::ref_from_prefix(body).map_err(|_| Reject::Malformed)?;
+        let (raw, rest) = RawGrant::ref_from_prefix(body).map_err(|_| Reject::Malformed)?;
+        let (said, entries) =
+            rest.split_at_checked(raw.seen_len.into()).ok_or(Reject::Malformed)?;
+        let mut seen = [0; SEEN_BYTES];
+        seen.get_mut(..said.len()).ok_or(Reject::Malformed)?.copy_from_slice(said);
         let entries = <[RawEntry]>::ref_from_bytes(entries).map_err(|_| Reject::Malformed)?;
-        if entries.len() > TransferKind::ALL.len() || raw.seen[0] & 1 == 0 {
+        if entries.len() > TransferKind::ALL.len() || seen[0] & 1 == 0 {
             return Err(Reject::Malformed);
         }
         let largest = PacketNumber(raw.largest.get());
-        let mut grant = Self::new(largest, raw.delay_us.get(), raw.credit.get(), raw.seen);
+        let mut grant = Self::new(largest, raw.delay_us.get(), raw.credit.get(), seen);
+        grant.seen_len = raw.seen_len;
         grant.queue_us = raw.queue_us.get();
         for entry in entries {
             let kind = TransferKind::from_wire(entry.transfer).ok_or(Reject::Malformed)?;

@@ -16,7 +16,7 @@ mod reject;
 mod report;
 mod start;
 
-pub use blocks::{BLOCK_BYTES_MAX, Block, BlocksWriter, Data, DataHead};
+pub use blocks::{BLOCK_BYTES_MAX, BLOCK_OVERHEAD, Block, BlocksWriter, Data, DataHead};
 pub use carrier::{Carrier, FRAME_MAX, PREFIX, frame_len};
 pub use envelope::{BODY_MAX, DATAGRAM_MAX, Header, OVERHEAD, VERSION};
 pub use grant::{Grant, GrantEntry, NO_QUEUE, SEEN_BITS, Standing};

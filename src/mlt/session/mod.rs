@@ -28,12 +28,16 @@ const KINDS: usize = TransferKind::ALL.len();
 
 /// Datagrams that may be unanswered before a grant is due; fewer where many are lost, for grants are lost too.
 const GRANT_EVERY: f64 = 8.0;
-/// How long a datagram may stay unanswered.
+/// How long a datagram may stay unanswered: half a round trip, but not longer than this,
 const GRANT_DELAY: Duration = Duration::from_millis(1);
+/// nor shorter: each grant costs a system call.
+const GRANT_DELAY_MIN: Duration = Duration::from_micros(250);
 /// While something is missing and nothing arrives, the last grant is said again after this time, then twice that...
 const REGRANT: Duration = Duration::from_millis(10);
 /// ...doubled so many times at most.
 const REGRANT_DOUBLINGS: u32 = 4;
+/// Where most grants are lost, every so often.
+const REGRANT_LOSSY: Duration = Duration::from_millis(2);
 /// All that is on its way is taken for lost when nothing was heard of it for so long: a window full of losses must not
 /// keep the sender from trying again.
 const LOSS_SILENCE: Duration = Duration::from_millis(100);
@@ -41,8 +45,8 @@ const LOSS_SILENCE: Duration = Duration::from_millis(100);
 const KEEPALIVE: Duration = Duration::from_millis(400);
 /// Datagrams under way that no session is asked to go below.
 const WINDOW_MIN: u32 = 4;
-/// Where so much is lost, the last blocks are sent several times at once...
-const TAIL_LOSS: f64 = 0.2;
+/// Where so much is lost, grants are repeated in quick succession, and the last blocks are sent several times at once...
+const LOSSY: f64 = 0.2;
 /// ...so often that this is the chance that none arrives,
 const TAIL_RISK: f64 = 0.05;
 /// but not more often than this.
@@ -156,6 +160,8 @@ pub struct Session {
     seen: Seen,
     largest_at: Instant,
     unanswered: u32,
+    /// The largest number at the last grant.
+    granted: PacketNumber,
     regrants: u32,
     grant_at: Option<Instant>,
     /// Which transfers the next grant speaks of; where it is not the current one of its kind, it is long closed.
@@ -181,6 +187,8 @@ pub struct Session {
     last_eliciting: Instant,
     last_sent: Instant,
     last_heard: Instant,
+    /// When the peer last answered something of ours, or since when it owes an answer.
+    answered_at: Instant,
     ping: bool,
     bye: Option<(Bye, u32)>,
     outbound: [Option<Outbound>; KINDS],
@@ -201,6 +209,7 @@ impl Session {
             seen: Seen::default(),
             largest_at: now,
             unanswered: 0,
+            granted: PacketNumber(0),
             regrants: 0,
             grant_at: None,
             mentions: [None; KINDS],
@@ -222,6 +231,7 @@ impl Session {
             last_eliciting: now,
             last_sent: now,
             last_heard: now,
+            answered_at: now,
             ping: false,
             bye: None,
             outbound: [const { None }; KINDS],
@@ -265,16 +275,17 @@ impl Session {
         self.inbound[kind as usize].as_mut()
     }
 
-    /// Datagrams whose fate is not known; none of a peer that is silent: others need not wait for its sake.
+    /// Datagrams whose fate is not known; none of a peer that does not answer: others need not wait for its sake.
     #[must_use]
     pub fn in_flight(&self, now: Instant) -> u32 {
-        if self.is_heard(now) { self.flight.in_flight() } else { 0 }
+        let patience = LOSS_SILENCE.max(self.rtt.smoothed() * 2);
+        if now - self.answered_at <= patience { self.under_way(now) } else { 0 }
     }
 
     /// Whether the peer was heard of late.
     #[must_use]
     pub fn is_heard(&self, now: Instant) -> bool {
-        now - self.last_heard <= LOSS_SILENCE
+        now - self.last_heard <= LOSS_SILENCE.max(self.rtt.smoothed() * 2)
     }
 
     /// What is known of the round trip.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Arrival, GRANT_DELAY, GRANT_EVERY, Owner, Session, SessionEvent, settle};
+use super::{
+    Arrival, GRANT_DELAY, GRANT_DELAY_MIN, GRANT_EVERY, Owner, Session, SessionEvent, settle,
+};
 use crate::ids::PacketNumber;
 use crate::mlt::flight::Fate;
 use crate::mlt::inbound::{Close, Deadlines, Inbound};
@@ -10,6 +12,8 @@ use crate::mlt::outbound::BLOB_BLOCK;
 use crate::units::Instant;
 use crate::wire::{Data, DataHead, Grant, Message, NO_QUEUE, Reject, TransferKind};
 
+/// Datagrams beyond what was allowed, and beyond those known of, that a sender may have sent as probes.
+const PROBES_MAX: u32 = 4096;
 /// Blocks of the largest plan: 320 kB of text.
 const PLAN_BLOCKS_MAX: u32 = 256;
 /// Blocks of the largest start of a round: two bitmaps over 20 million blocks.
@@ -57,7 +61,6 @@ impl Session {
             }
         }
         self.last_heard = now;
-        self.give_ups = 0;
         self.close_transfers(now);
         Ok(())
     }
@@ -76,7 +79,8 @@ impl Session {
         if at_once || f64::from(self.unanswered) >= GRANT_EVERY * heard * heard {
             self.grant_at = Some(now);
         } else {
-            self.grant_at.get_or_insert(now + GRANT_DELAY);
+            let delay = (self.rtt.smoothed() / 2).clamp(GRANT_DELAY_MIN, GRANT_DELAY);
+            self.grant_at.get_or_insert(now + delay);
         }
     }
 
@@ -102,6 +106,11 @@ impl Session {
             self.inbound[slot] = Some(inbound);
         }
         let inbound = self.inbound[slot].as_mut().ok_or(Reject::Transfer)?;
+        // Ordinals count what the numbers count, and more is only sent than allowed to find out what was lost.
+        let most = inbound.ordinal().max(inbound.limit()).saturating_add(PROBES_MAX);
+        if u64::from(data.head.ordinal) > number.0 || data.head.ordinal > most {
+            return Err(Reject::Malformed);
+        }
         if inbound.received().len() != data.head.total {
             return Err(Reject::Malformed);
         }
@@ -138,6 +147,8 @@ impl Session {
         }
         if arrived > 0 {
             self.probe_backoff = 0;
+            self.answered_at = now;
+            self.give_ups = 0;
             self.probes = 0;
         }
         self.peer_credit = grant.credit.max(1);

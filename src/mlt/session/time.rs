@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{KEEPALIVE, LOSS_SILENCE, Role, Session, Timer, settle};
+use super::{GRANT_DELAY, KEEPALIVE, LOSS_SILENCE, LOSSY, Role, Session, Timer, settle};
 use crate::mlt::inbound::Inbound;
 use crate::mlt::outbound::Outbound;
 use crate::units::Instant;
@@ -45,8 +45,9 @@ impl Session {
         if self.probe_timeout().is_some_and(|at| at <= now) {
             self.probes = PROBES;
             self.probe_backoff = (self.probe_backoff + 1).min(16);
-            let age = LOSS_SILENCE.max(self.rtt.probe_timeout() * 2) * (1 << self.give_ups);
-            if now - self.last_heard > age {
+            let age =
+                LOSS_SILENCE.max(self.rtt.probe_timeout(GRANT_DELAY) * 2) * (1 << self.give_ups);
+            if now - self.answered_at > age {
                 self.give_ups = (self.give_ups + 1).min(GIVE_UP_DOUBLINGS);
                 let (outbound, lost) = (&mut self.outbound, &mut self.feedback.lost);
                 self.flight.give_up(now, age, |sent, fate| {
@@ -69,8 +70,9 @@ impl Session {
         if self.is_stream() || self.flight.in_flight() == 0 && !waits {
             return None;
         }
-        let base = self.rtt.probe_timeout();
-        let after = base.saturating_mul(1 << self.probe_backoff).min(base.max(PROBE_MAX));
+        let base = self.rtt.probe_timeout(GRANT_DELAY);
+        let most = if self.is_lossy() { base } else { base.max(PROBE_MAX) };
+        let after = base.saturating_mul(1 << self.probe_backoff).min(most);
         Some(self.last_eliciting + after)
     }
 
@@ -90,6 +92,20 @@ impl Session {
             settle(outbound, sent, fate);
         });
         self.learn(now, (0, lost), None);
+    }
+
+    /// Whether so much is lost, one way or the other, that answers are rare and nothing should wait for one.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.governor.loss().max(self.seen.loss()) >= LOSSY
+    }
+
+    /// Datagrams that may still be on their way: where answers are rare, the age of one says more than their silence.
+    pub(super) fn under_way(&self, now: Instant) -> u32 {
+        if self.is_lossy() && self.is_heard(now) {
+            self.flight.younger(now, self.rtt.loss_delay() + GRANT_DELAY)
+        } else {
+            self.flight.in_flight()
+        }
     }
 
     /// Takes in what became of datagrams.

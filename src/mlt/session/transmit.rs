@@ -1,6 +1,8 @@
 //! What a session has to send, most pressing first.
 
-use super::{Owner, REGRANT, REGRANT_DOUBLINGS, Session, TAIL_COPIES, TAIL_LOSS, TAIL_RISK};
+use super::{
+    LOSSY, Owner, REGRANT, REGRANT_DOUBLINGS, REGRANT_LOSSY, Session, TAIL_COPIES, TAIL_RISK,
+};
 use crate::ids::BlockIndex;
 use crate::mlt::delay::microseconds;
 use crate::mlt::flight::Sent;
@@ -12,6 +14,10 @@ use crate::wire::{
     TransferKind, write_data,
 };
 
+/// Where less is lost, a grant says less of what was seen.
+const BRIEF: f64 = 0.05;
+/// A brief grant repeats what the last one said, or half of it is news.
+const BRIEF_NEWS: u64 = 64;
 /// The longest queueing time that a grant can tell, in microseconds.
 const LONGEST: u128 = NO_QUEUE as u128 - 1;
 
@@ -52,7 +58,10 @@ impl Session {
         let due = self.grant_at.is_some_and(|at| at <= now);
         let Some(largest) = self.seen.largest().filter(|_| due) else { return false };
         let delay = (now - self.largest_at).as_micros().min(u32::MAX.into()) as u32;
-        let mut grant = Grant::new(largest, delay, self.credit, self.seen.window());
+        let grant = Grant::new(largest, delay, self.credit, self.seen.window());
+        let news = largest.0 - std::mem::replace(&mut self.granted, largest).0;
+        let brief = self.seen.loss() < BRIEF && news <= BRIEF_NEWS;
+        let mut grant = if brief { grant.briefly() } else { grant };
         let queue = self.queued_mean.take();
         grant.queue_us = queue.map_or(NO_QUEUE, |queue| queue.as_micros().min(LONGEST) as u32);
         for kind in TransferKind::ALL {
@@ -68,7 +77,12 @@ impl Session {
         }
         // Grants are lost too: as long as something is missing they are repeated, ever more rarely.
         let wanted = !self.is_stream() && self.inbound.iter().flatten().any(Inbound::is_underway);
-        self.grant_at = wanted.then(|| now + REGRANT * (1 << self.regrants.min(REGRANT_DOUBLINGS)));
+        let after = if self.is_lossy() {
+            REGRANT_LOSSY
+        } else {
+            REGRANT * (1 << self.regrants.min(REGRANT_DOUBLINGS))
+        };
+        self.grant_at = wanted.then(|| now + after);
         self.regrants += 1;
         self.unanswered = 0;
         let header = self.next_header();
@@ -98,6 +112,8 @@ impl Session {
             None => self.tail_copies().and_then(|copies| self.worth_copying(copies)),
         };
         let idle = slot.is_none() && copied.is_none();
+        // A word of control is small, and others wait for what it starts.
+        let room = room || slot.and_then(|slot| self.outbound[slot].as_ref()).is_some_and(is_blob);
         if !pressing && (idle || !room || !self.may_depart(now)) {
             return false;
         }
@@ -119,6 +135,9 @@ impl Session {
         }
         self.ping = false;
         self.last_eliciting = now;
+        if self.flight.in_flight() == 0 {
+            self.answered_at = now;
+        }
         self.flight.push(sent);
         true
     }
@@ -131,7 +150,7 @@ impl Session {
     /// Whether window and pace allow a datagram now.
     fn may_depart(&mut self, now: Instant) -> bool {
         let window = self.governor.window().min(self.peer_credit.into());
-        if f64::from(self.flight.in_flight()) + 1.0 > window {
+        if f64::from(self.under_way(now)) + 1.0 > window {
             self.governor.handle_limited();
             return false;
         }
@@ -145,7 +164,7 @@ impl Session {
     fn tail_copies(&self) -> Option<u16> {
         let loss = self.governor.loss();
         let copies = (TAIL_RISK.ln() / loss.ln()).ceil().min(TAIL_COPIES);
-        (loss >= TAIL_LOSS).then_some(copies as u16)
+        (loss >= LOSSY).then_some(copies as u16)
     }
 
     /// The oldest datagram on its way with a block that is needed if it is lost, and of which there are fewer copies.
@@ -161,6 +180,10 @@ impl Session {
         };
         self.flight.iter().find(needed).copied()
     }
+}
+
+fn is_blob(outbound: &Outbound) -> bool {
+    outbound.id().kind.is_blob()
 }
 
 /// Writes as many of the next blocks as fit.

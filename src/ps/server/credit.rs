@@ -1,21 +1,29 @@
 //! The server's port: what all workers together may have on their way to it, and it to them (DESIGN section 6).
 //!
 //! Pushes are driven by the receiver: each worker may send an unscheduled window at the start of its push, and from
-//! then on what it is granted, so that any number of workers overruns no shallow queue. Pulls share a window of the same
-//! kind. A queue at the port is in everybody's way: what counts is the least that any worker's datagrams queue.
+//! then on what it is granted, so that any number of workers overruns no shallow queue. Pulls share a window of the
+//! same kind. A queue at the port is in everybody's way, unlike those on the way to single workers: what counts is the
+//! median of how long the workers' datagrams queue.
+
+use std::time::Duration;
 
 use super::{Phase, ServerCore};
 use crate::ids::WorkerId;
 use crate::mlt::{Governor, Inbound};
 use crate::units::Instant;
-use crate::wire::TransferKind;
+use crate::wire::{Carrier, TransferKind};
 
 /// Datagrams that all workers together may always have on their way: a queue that others keep must not starve them.
 pub(super) const PORT_MIN: u32 = 16;
 /// The largest unscheduled window of one worker, in datagrams.
 const UNSCHEDULED_MAX: u32 = 64;
 /// Datagrams that are granted at once: each grant costs a datagram too.
-const QUANTUM: u32 = 4;
+const QUANTUM: u32 = 2;
+/// Losses that one datagram may report: no worker alone may make the port look dead.
+const LOSSES_MAX: u32 = 64;
+
+/// Beyond two round trips: what a busy host may sleep.
+const OVERDUE: Duration = Duration::from_millis(2);
 
 /// What a push had received, before a datagram of its worker was taken in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,20 +55,22 @@ impl ServerCore {
         let Some(member) = self.members.get_mut(&id) else { return };
         let after = Heard::of(member.session.inbound(TransferKind::Push));
         let arrived = after.datagrams.saturating_sub(before.datagrams);
-        if arrived == 0 {
+        // A stream is the kernel's to govern.
+        if arrived == 0 || self.config.carrier == Carrier::Stream {
             return;
         }
         if let Phase::Training(training) = &mut self.phase {
             training.begin(id);
         }
         let lost = after.ordinal.saturating_sub(before.ordinal).saturating_sub(arrived);
+        let lost = lost.min(LOSSES_MAX);
         member.session.queued().into_iter().for_each(|queued| member.queued_up.add(queued));
         let rtt = member.session.round_trip();
         let members = &mut self.members;
         self.ingress.handle(now, (arrived, lost), rtt, self.capacity.into(), || {
-            members.values_mut().filter_map(|member| member.queued_up.take()).min()
+            median(members.values_mut().filter_map(|member| member.queued_up.take()))
         });
-        self.grant(now);
+        self.credit_due = true;
     }
 
     /// Takes in what a worker says about the way to it.
@@ -74,7 +84,7 @@ impl ServerCore {
             let most = f64::from(self.capacity) * self.members.len() as f64;
             let members = &mut self.members;
             self.egress.handle(now, fates, rtt, most, || {
-                members.values_mut().filter_map(|member| member.queued_down.take()).min()
+                median(members.values_mut().filter_map(|member| member.queued_down.take()))
             });
         }
     }
@@ -90,8 +100,22 @@ impl ServerCore {
         room
     }
 
+    /// Gives up what was granted and must be lost: a grant takes a round trip to be answered, and nothing has come for
+    /// longer.
+    fn write_off(&mut self, now: Instant) {
+        let Phase::Training(training) = &self.phase else { return };
+        for id in training.begun() {
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            let patience = member.session.round_trip().smoothed * 2 + OVERDUE;
+            if let Some(push) = member.session.inbound_mut(TransferKind::Push) {
+                push.write_off(now, patience);
+            }
+        }
+    }
+
     /// Deals out what may be on its way: to whoever needs most first, so that all pushes end together.
     pub(super) fn grant(&mut self, now: Instant) {
+        self.write_off(now);
         let Phase::Training(training) = &self.phase else { return };
         let window = self.ingress.window() as u32;
         let share = window / training.begun().count().max(1) as u32;
@@ -99,8 +123,7 @@ impl ServerCore {
         loop {
             let Phase::Training(training) = &self.phase else { return };
             let wants = |id: WorkerId| {
-                let push = self.push(id)?;
-                Some((push.need().saturating_sub(push.outstanding()), id))
+                Some((self.push(id)?.need().saturating_sub(self.outstanding(now, id)), id))
             };
             let Some((wants, id)) = training.begun().filter_map(wants).max().filter(|w| w.0 > 0)
             else {
@@ -135,14 +158,26 @@ impl ServerCore {
 
     /// What a worker was granted and will probably still use.
     fn outstanding(&self, now: Instant, id: WorkerId) -> u32 {
-        let heard = self.members.get(&id).is_some_and(|member| member.session.is_heard(now));
+        let Some(session) = self.members.get(&id).map(|member| &member.session) else { return 0 };
+        let heard = session.is_heard(now);
         let push = self.push(id).filter(|_| heard);
-        push.map_or(0, |push| push.outstanding().min(push.need()))
+        push.map_or(0, |push| {
+            let outstanding = push.outstanding().min(push.need());
+            // Not all that have yet to begin will do so at once.
+            if push.first_at().is_some() { outstanding } else { outstanding / 2 }
+        })
     }
 
     fn push(&self, id: WorkerId) -> Option<&Inbound> {
         self.members.get(&id)?.session.inbound(TransferKind::Push)
     }
+}
+
+/// The lower median.
+fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    times.get(times.len().saturating_sub(1) / 2).copied()
 }
 
 /// A port's governor.

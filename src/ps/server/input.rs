@@ -100,7 +100,9 @@ impl ServerCore {
         if let Message::Hello(hello) = message {
             return self.handle_hello(now, from, header.session, hello);
         }
-        if let Message::Probe(probe) = message {
+        if let Message::Probe(probe) = message
+            && self.config.carrier == Carrier::Datagrams
+        {
             let cookie = self.cookies.of(from, header.session);
             return self.desk.handle_probe(now, from, header, probe, cookie);
         }
@@ -259,8 +261,16 @@ impl ServerCore {
                 if let Phase::Training(training) = &mut self.phase
                     && round == self.round
                 {
+                    if loss.is_infinite() {
+                        return Err(Reject::Malformed);
+                    }
                     training.handle_loss(id, loss);
-                    self.grant(now);
+                    let session = self.members.get_mut(&id).map(|member| &mut member.session);
+                    let push = session.and_then(|session| session.inbound_mut(TransferKind::Push));
+                    if let Some(push) = push.filter(|push| push.id().round == round) {
+                        push.handle_begin(now);
+                    }
+                    self.credit_due = true;
                 }
             }
             Report::Evaluated { first, count, correct, loss_sum } => {
@@ -284,8 +294,10 @@ impl ServerCore {
     }
 
     fn handle_bye(&mut self, now: Instant, id: WorkerId, bye: &Bye) {
+        let took_part =
+            matches!(&self.phase, Phase::Training(training) if training.rank(id).is_some());
         self.remove(now, id, &bye.text);
-        if bye.code == ByeCode::NonFinite && self.ready().is_empty() {
+        if bye.code == ByeCode::NonFinite && took_part && self.ready().is_empty() {
             self.fail(format!("training diverged: {}", bye.text));
         }
     }

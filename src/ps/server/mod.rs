@@ -10,6 +10,7 @@
 mod credit;
 mod evaluation;
 mod input;
+mod rollback;
 mod stream;
 mod time;
 mod training;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use self::evaluation::Evaluation;
+use self::rollback::Rollback;
 use self::training::Training;
 use super::average::Average;
 use super::check::Desk;
@@ -76,6 +78,7 @@ pub struct ServerCore {
     layout: Arc<Layout>,
     parameters: Vec<f32>,
     sgd: Sgd,
+    rollback: Rollback,
     policy: Policy,
     cursor: Cursor,
     push_time: PushTime,
@@ -87,6 +90,8 @@ pub struct ServerCore {
     /// What may be on its way to the server, and from it.
     ingress: Governor,
     egress: Governor,
+    /// Whether it is to be looked at who may send more.
+    credit_due: bool,
     members: BTreeMap<WorkerId, Member>,
     sessions: BTreeMap<SessionId, WorkerId>,
     next_worker: u32,
@@ -130,6 +135,7 @@ impl ServerCore {
         pull.fill(&layout, Codec::Raw, &parameters);
         Self {
             sgd: Sgd::new(config.sgd, layout.values()),
+            rollback: Rollback::default(),
             policy: Policy::new(config.policy.clone()),
             cursor: Cursor::new(config.slots),
             push_time: PushTime::default(),
@@ -139,6 +145,7 @@ impl ServerCore {
             capacity,
             ingress: credit::port(),
             egress: credit::port(),
+            credit_due: false,
             members: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_worker: 1,

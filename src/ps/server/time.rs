@@ -15,13 +15,16 @@ use crate::wire::{ByeCode, Header, TransferKind};
 /// Nobody is left without a word for longer.
 const NOTICE: Duration = Duration::from_secs(2);
 /// Datagrams to one worker in one go.
-const RUN_MAX: u32 = 16;
+const RUN_MAX: u32 = 32;
 /// What is called silence when it is reported.
 const SILENT: Duration = Duration::from_secs(1);
 
 impl ServerCore {
     /// Writes the next datagram into `buf` and tells where it goes; `None` if there is none to be sent now.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<SocketAddr> {
+        if std::mem::take(&mut self.credit_due) {
+            self.grant(now);
+        }
         let to = self.transmit_reply(buf).or_else(|| self.desk.poll_transmit(buf));
         let to = to.or_else(|| self.transmit_member(now, buf))?;
         self.totals.bytes_down += buf.len() as u64;
@@ -96,7 +99,7 @@ impl ServerCore {
             self.settle(now, id);
         }
         self.advance(now);
-        self.grant(now);
+        self.credit_due = true;
         if now >= self.noticed_at.max(self.progress_at) + NOTICE {
             self.noticed_at = now;
             self.notice(now);

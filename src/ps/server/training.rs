@@ -6,7 +6,7 @@ use super::{Phase, ServerCore};
 use crate::codec::Codec;
 use crate::event::{Event, PushClosed, RoundEnded, RoundStarted};
 use crate::ids::{BlockIndex, Round, WorkerId};
-use crate::mlt::{Close, Deadlines, Inbound};
+use crate::mlt::{Close, Deadlines, Inbound, Scheme};
 use crate::ps::credit;
 use crate::ps::cursor::Slice;
 use crate::ps::missing::Missing;
@@ -29,6 +29,8 @@ pub(super) struct Training {
     squares: Vec<f64>,
     /// Whether the new parameters are on their way already.
     pulling: bool,
+    /// Whether a parameter is not finite any more.
+    diverged: bool,
 }
 
 #[derive(Debug)]
@@ -174,6 +176,7 @@ impl ServerCore {
             lr,
             squares,
             pulling: false,
+            diverged: false,
         });
     }
 
@@ -195,7 +198,8 @@ impl ServerCore {
         let push_time = first_at.map_or(Duration::ZERO, |first| now - first);
         // Nobody knows how long a push that was cut off would have taken: at least so long. Without it, deadlines that
         // have become too short would stay so.
-        let took = if close == Close::Late { push_time * 2 } else { push_time };
+        let cut_off = close == Close::Late && self.config.scheme == Scheme::Bounded;
+        let took = if cut_off { push_time * 2 } else { push_time };
         part.took = first_at.filter(|_| !gone).map(|_| took);
         (part.used, part.gone, part.open) = (received.ones(), gone, false);
         training.open -= 1;
@@ -218,7 +222,7 @@ impl ServerCore {
         self.progress_at = now;
         self.tell(now, Event::PushClosed(event));
         self.step_blocks(now);
-        self.grant(now);
+        self.credit_due = true;
     }
 
     /// Takes the optimizer's step in each block whose average is known, and lets it go to the workers at once if pulls
@@ -229,10 +233,16 @@ impl ServerCore {
             && let Some(block) = self.average.poll_complete()
         {
             let first = self.layout.range(block).start;
+            self.rollback.save(&self.layout, block, &self.parameters, self.sgd.velocity());
             let gradient = self.average.mean(&self.layout, block, self.config.missing);
             training.squares[block.usize()] = BlockKernels::detected().squares(gradient);
             self.sgd.step(&mut self.parameters, first, gradient, training.lr);
             let stepped = &self.parameters[self.layout.range(block)];
+            training.diverged |= stepped.iter().any(|x| !x.is_finite());
+            if training.diverged {
+                // Nobody is to learn from these.
+                continue;
+            }
             self.pull.replace(Codec::Raw, block, stepped);
             if self.config.streamed {
                 self.release(now, block);
@@ -275,11 +285,12 @@ impl ServerCore {
         let mut took: Vec<_> = training.parts.iter().filter_map(|part| part.took).collect();
         self.push_time.handle_round(&mut took);
         let norm = training.squares.iter().sum::<f64>().sqrt();
-        if !norm.is_finite() || self.parameters.iter().any(|x| !x.is_finite()) {
+        if !norm.is_finite() || training.diverged {
             let round = training.number;
             let why = format!("training diverged in round {round}: lower the learning rate (--lr)");
             return self.fail(why);
         }
+        self.rollback.forget();
         self.version = self.round;
         self.trained = training.number.0;
         let ended = RoundEnded {

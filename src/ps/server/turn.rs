@@ -56,8 +56,10 @@ impl ServerCore {
         self.outcome = Some(Outcome::Failed(why));
     }
 
-    /// Says good-bye to all that are left.
+    /// Says good-bye to all that are left. A step that is taken in part is taken back.
     pub(super) fn dismiss(&mut self, code: ByeCode, why: &str) {
+        let velocity = self.sgd.velocity_mut();
+        self.rollback.undo(&self.layout, &mut self.parameters, velocity);
         for member in self.members.values_mut() {
             member.session.close(Bye::new(code, why));
         }
@@ -105,7 +107,9 @@ impl ServerCore {
         let blocks = self.layout.blocks();
         let (round, parameters) = (self.round, self.version);
         let (tolerance, codec) = self.push_terms();
-        let feedback = self.config.missing == Missing::Feedback;
+        // What a scheme never repairs cannot be urgent.
+        let feedback =
+            self.config.missing == Missing::Feedback && self.config.scheme == Scheme::Bounded;
         let train = matches!(task, Task::Train { .. });
         if task != Task::Finish {
             self.send_pull(now, id, !train);
