@@ -49,8 +49,11 @@ figures: build      ## draw the figures of the transport in runs/*/*.svg, on the
 figure-%:
 	@$(PROGRAM) experiment experiments/$*.toml
 
-bench:        ## time codecs and rounds
+bench:        ## time rounds
 	@.ci/need cargo && cargo bench --bench speed
+
+bench-codec:  ## time codecs beside a memory copy and their rivals, and weigh real gradients (CODECS="fp16 topk:0.1")
+	@.ci/need cargo && cargo bench --bench codec -- $(CODECS)
 
 bench-train:  ## time training steps beside the processor's peak (MODELS="fc resnet8 my.toml" BATCHES="8 64" THREADS=1)
 	@.ci/need cargo && cargo bench --bench train -- steps $(TASKS)
@@ -72,4 +75,4 @@ static:       ## one static binary that runs on any Linux of this architecture (
 data: build         ## list the data sets and say which are here
 	@$(PROGRAM) data list
 
-.PHONY: help build test test-arm lint fmt experiment sim figures bench bench-train bench-torch lab bench-cost static data
+.PHONY: help build test test-arm lint fmt experiment sim figures bench bench-codec bench-train bench-torch lab bench-cost static data

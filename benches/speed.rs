@@ -1,7 +1,6 @@
-//! `make bench`: what is fast and what is not, each beside its limit or its rival, measured in turns in one run.
+//! `make bench`: how long rounds take, beside the rival's, measured in turns in one run; medians.
 //!
-//! Medians; the rates of two rows that are compared were taken in alternation. `cargo bench --bench speed -- WORD`
-//! keeps rows with that word. `benches/train` times training.
+//! `benches/codec` times codecs, `benches/train` training.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +10,6 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use mlt_lite::codec::Codec;
 use mlt_lite::event::{Event, Stamped};
 use mlt_lite::net::{Clock, Listening, NetError, Stop, Watch, work};
 use mlt_lite::plan::{Entry, Plan};
@@ -22,10 +20,6 @@ use mlt_lite::train::Processor;
 use mlt_lite::transport::Transport;
 use mlt_lite::units::Instant;
 
-/// Bytes of f32 that the kernels work on.
-const BYTES: usize = 4 << 20;
-/// Turns that each row of a group has.
-const TURNS: usize = 15;
 /// Bytes of a whole push: resnet8 as raw f32.
 const PUSH: usize = 826_920;
 const WORKERS: usize = 3;
@@ -39,19 +33,8 @@ struct Row {
     ratio: Option<(f64, &'static str)>,
 }
 
-/// Measures the rows of a group.
-type Group = fn() -> Vec<Row>;
-
 fn main() {
-    let words: Vec<String> =
-        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let groups: [(&str, Group); 2] = [("codec", codecs), ("round", rounds)];
-    let mut rows = Vec::new();
-    for (name, group) in groups {
-        if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
-            rows.extend(group());
-        }
-    }
+    let rows = rounds();
     let column = |name: &str, cell: &dyn Fn(&Row) -> Cell| Column {
         name: name.to_owned(),
         cells: rows.iter().map(cell).collect(),
@@ -73,56 +56,6 @@ fn main() {
 fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
-}
-
-/// Seconds that each of the jobs takes, in the median of turns.
-fn race(jobs: &mut [Box<dyn FnMut() + '_>]) -> Vec<f64> {
-    let clock = Clock::start();
-    let mut samples = vec![Vec::new(); jobs.len()];
-    for turn in 0..=TURNS {
-        for (job, samples) in jobs.iter_mut().zip(&mut samples) {
-            let began = clock.now();
-            job();
-            // The first turn warms up.
-            if turn > 0 {
-                samples.push((clock.now() - began).as_secs_f64());
-            }
-        }
-    }
-    samples.into_iter().map(median).collect()
-}
-
-fn codecs() -> Vec<Row> {
-    let values: Vec<f32> = (0..BYTES / 4).map(|i| ((i * 37) as f32).sin()).collect();
-    let mut copy = vec![0f32; values.len()];
-    let mut encoded = Vec::new();
-    let mut names = vec!["memory copy".to_owned()];
-    let mut seconds = race(&mut [Box::new(|| copy.copy_from_slice(std::hint::black_box(&values)))]);
-    for codec in Codec::ALL {
-        let mut bytes = Vec::new();
-        codec.encode(&values, &mut bytes);
-        let mut decoded = vec![0f32; values.len()];
-        let measured = race(&mut [
-            Box::new(|| copy.copy_from_slice(std::hint::black_box(&values))),
-            Box::new(|| {
-                encoded.clear();
-                codec.encode(std::hint::black_box(&values), &mut encoded);
-            }),
-            Box::new(|| {
-                codec.decode(std::hint::black_box(&bytes), &mut decoded).expect("our own bytes")
-            }),
-        ]);
-        names.extend([format!("{codec} encode"), format!("{codec} decode")]);
-        let scale = seconds[0] / measured[0];
-        seconds.extend([measured[1] * scale, measured[2] * scale]);
-    }
-    let rows = names.into_iter().zip(&seconds).map(|(what, &taken)| Row {
-        what,
-        figure: BYTES as f64 / taken / 1e9,
-        unit: "GB/s of f32",
-        ratio: Some((seconds[0] / taken, "memory copy")),
-    });
-    rows.collect()
 }
 
 /// Collects how long rounds take, from the start of one to the start of the next.

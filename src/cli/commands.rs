@@ -80,7 +80,8 @@ macro_rules! plan_command {
             weight_decay
             /// seed of all that is left to chance (default: 1)
             seed
-            /// codec of pushes: raw, fp16 or bf16 (default: raw)
+            /// codec of pushes: raw, fp16, bf16, uint8, rle, topk:0.01 (of the values), topk:0.01+fp16, sign1, lz4,
+            /// fp16+lz4, bf16+lz4, uint8+lz4 or rle+lz4 (default: raw)
             codec
             /// filler for missing blocks: zero, mean or feedback (default: feedback)
             missing
@@ -94,6 +95,8 @@ macro_rules! plan_command {
             clr_freq
             /// clr: relative change of the gradient's norm that is critical (default: 0.5)
             clr_eta
+            /// clr: codec of pushes in critical regimes (default: that of the others)
+            clr_codec
             /// what carries pushes and pulls: bounded, reliable, passes, early-close, timeout, tcp, tcp-streamed,
             /// tcp:cubic ... (default: bounded)
             transport

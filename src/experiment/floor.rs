@@ -13,26 +13,30 @@ use crate::wire::{BLOCK_BYTES_MAX, BLOCK_OVERHEAD};
 /// Bits in a byte.
 const BITS: f64 = 8.0;
 
-/// Bytes of one push as its codec writes it; none of a model, whose size the plan does not say.
+/// Bytes of one push as its codec writes it; none of a model, whose size the plan does not say, nor of a codec that
+/// compresses one block more than another.
 pub(super) fn push_bytes(plan: &Plan) -> Option<u64> {
     match plan.load {
         Load::Synthetic { bytes, .. } => {
-            Some(plan.codec.encoded_len_max(bytes as usize / size_of::<f32>()) as u64)
+            let values = bytes as usize / size_of::<f32>();
+            let rest = plan.codec.fixed_len(values % BLOCK_VALUES)?;
+            let block = plan.codec.fixed_len(BLOCK_VALUES)?;
+            Some((values / BLOCK_VALUES * block + rest) as u64)
         }
         Load::Training(_) => None,
     }
 }
 
 /// The fewest datagrams that carry all blocks of a synthetic load once, and how many blocks those are. A block goes as
-/// a whole; all are full but the last one, which rides with others where it fits.
+/// a whole; all are full but the last one, which rides with others where it fits. None of a codec that compresses.
 pub(super) fn datagrams(plan: &Plan, codec: Codec) -> Option<(u64, u64)> {
     let Load::Synthetic { bytes, .. } = plan.load else { return None };
     let values = (bytes as usize / size_of::<f32>()).max(1);
-    let size = |values: usize| codec.encoded_len_max(values) + BLOCK_OVERHEAD;
     let (full, rest) = (values / BLOCK_VALUES, values % BLOCK_VALUES);
-    let space = BLOCK_BYTES_MAX + BLOCK_OVERHEAD;
-    let each = space / size(BLOCK_VALUES);
-    let beside = full > 0 && size(rest) <= space - each * size(BLOCK_VALUES);
+    let size = |values| codec.fixed_len(values).map(|bytes| bytes + BLOCK_OVERHEAD);
+    let (space, block) = (BLOCK_BYTES_MAX + BLOCK_OVERHEAD, size(BLOCK_VALUES)?);
+    let each = space / block;
+    let beside = full > 0 && size(rest)? <= space - each * block;
     let apart = usize::from(rest > 0 && !beside);
     let blocks = full + usize::from(rest > 0);
     Some(((full + apart).div_ceil(each) as u64, blocks as u64))

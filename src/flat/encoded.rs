@@ -7,9 +7,9 @@ use crate::ids::BlockIndex;
 /// Every block of a flat vector, encoded alone.
 #[derive(Clone, Debug, Default)]
 pub struct Encoded {
+    /// Room for every block as it is.
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    spare: Vec<u8>,
 }
 
 impl Encoded {
@@ -19,23 +19,23 @@ impl Encoded {
     /// If `values` are not as many as the layout says.
     pub fn fill(&mut self, layout: &Layout, codec: Codec, values: &[f32]) {
         assert_eq!(values.len(), layout.values());
-        self.bytes.clear();
+        self.bytes.resize(size_of_val(values), 0);
         self.ends.clear();
+        let mut end = 0;
         for block in (0..layout.blocks()).map(BlockIndex) {
-            codec.encode(&values[layout.range(block)], &mut self.bytes);
-            self.ends.push(self.bytes.len());
+            end += codec.encode(&values[layout.range(block)], &mut self.bytes[end..]);
+            self.ends.push(end);
         }
     }
 
     /// Encodes other values of one block, with the codec of the last [`fill`](Self::fill).
     ///
     /// # Panics
-    /// If they take more or fewer bytes than those before: only for codecs of fixed length.
+    /// If the codec is not one of fixed length.
     pub fn replace(&mut self, codec: Codec, block: BlockIndex, values: &[f32]) {
-        self.spare.clear();
-        codec.encode(values, &mut self.spare);
         let range = self.range(block);
-        self.bytes[range].copy_from_slice(&self.spare);
+        assert_eq!(codec.fixed_len(values.len()), Some(range.len()), "a block of another length");
+        codec.encode(values, &mut self.bytes[range.start..]);
     }
 
     /// The bytes of one block.

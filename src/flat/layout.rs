@@ -4,10 +4,8 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use crate::codec::BLOCK_VALUES;
 use crate::ids::BlockIndex;
-
-/// Values of a full block: 320 f32 are 1,280 bytes, one raw block or two fp16 blocks to a datagram.
-pub const BLOCK_VALUES: usize = 320;
 
 /// One parameter tensor and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ mod layout;
 mod order;
 mod residual;
 
+pub use crate::codec::BLOCK_VALUES;
 pub use encoded::Encoded;
-pub use layout::{BLOCK_VALUES, Layout, LayoutError, Tensor};
+pub use layout::{Layout, LayoutError, Tensor};
 pub use order::send_order;
 pub use residual::Residual;

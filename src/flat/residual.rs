@@ -1,8 +1,8 @@
 //! What a worker wanted to say and has not got across: transport-confirmed error feedback (DESIGN section 5).
 
-use super::{BLOCK_VALUES, Encoded, Layout};
+use super::{Encoded, Layout};
 use crate::bitmap::Bitmap;
-use crate::codec::Codec;
+use crate::codec::{BLOCK_VALUES, Codec};
 use crate::ids::BlockIndex;
 
 /// The residual `e` and, between a push and the word about it, the update `u = g + e` that was pushed.
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn what_was_used_and_what_is_unsaid_is_everything() {
         let layout = Layout::new([("a".into(), vec![700]), ("b".into(), vec![9])]).unwrap();
-        for (seed, codec) in [(1, Codec::Raw), (2, Codec::Fp16), (3, Codec::Bf16)] {
+        for (seed, codec) in (1..).zip(Codec::ALL) {
             let mut rng = rng::stream(seed, "residual", 0);
             let (mut residual, mut encoded) = (Residual::new(&layout), Encoded::default());
             let (mut all, mut used_sum) = (vec![0f64; 709], vec![0f64; 709]);

@@ -71,6 +71,7 @@ fn server(layout: &Arc<Layout>, capacity: u16, transport: &Transport) -> ServerC
         eval_every: 0,
         missing: Missing::Feedback,
         codec: crate::codec::Codec::Raw,
+        critical_codec: crate::codec::Codec::Raw,
         pull_tolerance: Tolerance::ZERO,
         scheme: Scheme::Bounded,
         streamed: transport.is_streamed(),

@@ -62,6 +62,7 @@ pub const KEYS: &[&str] = &[
     "policy",
     "clr-freq",
     "clr-eta",
+    "clr-codec",
     "transport",
     "net",
     "compute",
@@ -90,6 +91,8 @@ pub struct Plan {
     pub seed: u64,
     /// Codec of pushes.
     pub codec: Codec,
+    /// The same in critical regimes; never another one where the policy knows of none.
+    pub critical_codec: Codec,
     /// Filler for missing blocks.
     pub missing: Missing,
     /// Fraction of a pull that may be missing.

@@ -61,6 +61,8 @@ impl Plan {
         known(&entries)?;
         let typed = Typed { entries, words };
         let (load, recipe) = typed.load()?;
+        let (policy, codec) = (typed.policy()?, typed.named("codec")?.unwrap_or(Codec::Raw));
+        let critical_codec = typed.named("clr-codec")?.filter(|_| policy.has_regimes());
         Ok(Self {
             name: typed.name()?,
             data_dir: PathBuf::from(typed.text("data-dir").unwrap_or("data")),
@@ -70,10 +72,11 @@ impl Plan {
             schedule: typed.parse("schedule", Schedule::EXPECTED)?.unwrap_or(Schedule::Constant),
             sgd: typed.sgd(recipe.momentum)?,
             seed: typed.whole("seed", 0..=i64::MAX as u64)?.unwrap_or(1),
-            codec: typed.named("codec")?.unwrap_or(Codec::Raw),
+            codec,
+            critical_codec: critical_codec.unwrap_or(codec),
             missing: typed.named("missing")?.unwrap_or(Missing::Feedback),
             pull_tolerance: typed.tolerance("pull-tolerance")?,
-            policy: typed.policy()?,
+            policy,
             transport: typed.transport()?,
             net: typed.checked("net", "")?,
             compute: typed

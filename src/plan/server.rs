@@ -117,6 +117,7 @@ impl Plan {
             eval_every: u32::try_from(eval_every).unwrap_or(u32::MAX),
             missing: self.missing,
             codec: self.codec,
+            critical_codec: self.critical_codec,
             pull_tolerance: if reliable { Tolerance::ZERO } else { self.pull_tolerance },
             scheme: scheme(&self.transport),
             streamed: self.transport.is_streamed(),

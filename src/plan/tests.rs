@@ -80,6 +80,7 @@ fn a_synthetic_plan_has_no_training_keys() {
     policy = "clr"
     clr-freq = 10
     clr-eta = 0.5
+    clr-codec = "raw"
     transport = "bounded"
     net = ""
     compute = "0s"
@@ -217,7 +218,9 @@ fn random(seed: u64) -> String {
     line("momentum", format!("{:?}", below(1000) as f32 / 1000.0));
     line("weight-decay", format!("{:?}", below(1 << 40) as f32 / (1u64 << 40) as f32));
     line("seed", below(1 << 63).to_string());
-    line("codec", format!("'{}'", ["raw", "fp16", "bf16"][below(3) as usize]));
+    let codecs = ["raw", "fp16", "uint8+lz4", "topk:0.0123+fp16", "rle"];
+    line("codec", format!("'{}'", codecs[below(5) as usize]));
+    line("clr-codec", format!("'{}'", codecs[below(5) as usize]));
     line("missing", format!("'{}'", ["zero", "mean", "feedback"][below(3) as usize]));
     line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
     line("policy", format!("'{}'", ["static", "clr"][below(2) as usize]));

@@ -103,6 +103,7 @@ impl Plan {
         if let PolicyConfig::Clr { freq, eta, .. } = self.policy {
             values.push(("clr-freq", freq.into()));
             values.push(("clr-eta", eta.into()));
+            values.push(("clr-codec", self.critical_codec.to_string().into()));
         }
         values.push(("transport", self.transport.to_string().into()));
         values.push(("net", self.net.as_str().into()));

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 
 use crate::bitmap::Bitmap;
 use crate::codec::{Codec, DecodeError};
-use crate::flat::{BLOCK_VALUES, Layout};
+use crate::flat::Layout;
 use crate::ids::BlockIndex;
 use crate::ps::missing::Missing;
+use crate::simd::BlockKernels;
 
 /// One worker's part.
 #[derive(Clone, Debug)]
@@ -77,18 +78,16 @@ impl Average {
     ) -> Result<(), DecodeError> {
         let (range, part) = (layout.range(block), &mut self.parts[usize::from(rank)]);
         debug_assert!(!part.closed && !part.received.contains(block));
-        let mut values = [0.0; BLOCK_VALUES];
-        let values = &mut values[..range.len()];
-        self.codec.decode(bytes, values)?;
-        part.received.insert(block);
         if self.turn[block.usize()] == rank {
-            self.sum[range].iter_mut().zip(values).for_each(|(sum, value)| *sum += *value);
+            self.codec.decode_add(bytes, &mut self.sum[range])?;
+            part.received.insert(block);
             self.contributors[block.usize()] += 1;
             self.pass(block);
             self.advance(layout, block);
         } else {
             part.held.resize(layout.values(), 0.0);
-            part.held[range].copy_from_slice(values);
+            self.codec.decode(bytes, &mut part.held[range])?;
+            part.received.insert(block);
         }
         Ok(())
     }
@@ -106,8 +105,7 @@ impl Average {
         while let Some(part) = self.parts.get(usize::from(self.turn[block.usize()])) {
             if part.received.contains(block) {
                 let range = layout.range(block);
-                let held = &part.held[range.clone()];
-                self.sum[range].iter_mut().zip(held).for_each(|(sum, value)| *sum += *value);
+                BlockKernels::detected().add(&part.held[range.clone()], &mut self.sum[range]);
                 self.contributors[block.usize()] += 1;
             } else if !part.closed {
                 return;
@@ -146,9 +144,8 @@ impl Average {
             Missing::Mean => self.contributors[block.usize()].max(1),
             Missing::Zero | Missing::Feedback => workers,
         };
-        let by = f32::from(by);
         let sum = &mut self.sum[layout.range(block)];
-        sum.iter_mut().for_each(|value| *value /= by);
+        BlockKernels::detected().divide(sum, by.into());
         sum
     }
 }
@@ -172,9 +169,7 @@ mod tests {
     }
 
     fn bytes(values: &[f32]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        Codec::Raw.encode(values, &mut bytes);
-        bytes
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
     fn all(average: &mut Average, layout: &Layout, missing: Missing) -> Vec<f32> {

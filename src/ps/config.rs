@@ -34,6 +34,8 @@ pub struct ServerConfig {
     pub missing: Missing,
     /// Codec of pushes.
     pub codec: Codec,
+    /// Codec of pushes in critical regimes.
+    pub critical_codec: Codec,
     /// Fraction of a pull that may be missing.
     pub pull_tolerance: Tolerance,
     /// How transfers deal with loss.

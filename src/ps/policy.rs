@@ -24,6 +24,12 @@ pub enum PolicyConfig {
 }
 
 impl PolicyConfig {
+    /// Whether it tells critical regimes from others.
+    #[must_use]
+    pub const fn has_regimes(&self) -> bool {
+        matches!(self, Self::Clr { .. })
+    }
+
     /// The same policy with another tolerance outside critical regimes.
     #[must_use]
     pub const fn with_tolerance(self, tolerance: Tolerance) -> Self {
@@ -47,7 +53,7 @@ impl Policy {
     /// A policy before the first round. What drives a tolerance by regimes begins in a critical one: nothing is known.
     #[must_use]
     pub fn new(config: PolicyConfig) -> Self {
-        let critical = matches!(config, PolicyConfig::Clr { .. });
+        let critical = config.has_regimes();
         Self { config, critical, history: Vec::new() }
     }
 

@@ -9,7 +9,7 @@ pub enum Level {
     Scalar,
     /// NEON, which every 64-bit ARM processor has.
     Neon,
-    /// AVX2 with fused multiply-add.
+    /// AVX2 with fused multiply-add, and F16C.
     Avx2,
     /// AVX-512 (F, BW, DQ, VL).
     Avx512,
@@ -66,6 +66,18 @@ impl Level {
         }
     }
 
+    /// Nothing, if this processor has the level.
+    ///
+    /// # Errors
+    /// If not: what it has.
+    pub(super) fn check(self) -> Result<(), LevelError> {
+        if self.is_available() {
+            return Ok(());
+        }
+        let available = Self::ALL.into_iter().filter(|level| level.is_available()).collect();
+        Err(LevelError::Unavailable { asked: self, available })
+    }
+
     /// Whether this processor (and its operating system) has the instructions.
     #[must_use]
     pub fn is_available(self) -> bool {
@@ -73,7 +85,11 @@ impl Level {
         match self {
             Self::Scalar => true,
             Self::Neon => false,
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+            }
             Self::Avx512 => {
                 Self::Avx2.is_available()
                     && is_x86_feature_detected!("avx512f")

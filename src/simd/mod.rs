@@ -1,14 +1,16 @@
 //! The arithmetic that decides how fast training is, once for every kind of processor.
 //!
 //! Kernels (`product`, `dot`, `winograd`) are written once over a register (`vector`); `table` compiles them,
-//! and the plain loops of `pointwise` and `pool`, for each [`Level`] and holds the results as [`Kernels`]. A level
-//! without special instructions (`plain`) is there on every processor. No other module has `unsafe`.
+//! and the plain loops of `pointwise` and `pool`, for each [`Level`] and holds the results as [`Kernels`]. `block` does
+//! the same for codecs. A level without special instructions (`plain`) is there on every processor. No other module has
+//! `unsafe`.
 
 mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod block;
 mod dot;
 mod level;
 #[cfg(target_arch = "aarch64")]
@@ -23,6 +25,7 @@ mod vector;
 mod winograd;
 
 pub use aligned::Aligned;
+pub use block::BlockKernels;
 pub use dot::Dot;
 pub use level::{Level, LevelError, features};
 pub use pool::PoolRow;

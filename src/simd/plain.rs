@@ -3,6 +3,8 @@
 
 use std::array;
 
+use half::f16;
+
 use super::vector::Vector;
 
 /// `N` values.
@@ -71,5 +73,31 @@ unsafe impl<const N: usize> Vector for Plain<N> {
     #[inline(always)]
     unsafe fn sum(self) -> f32 {
         self.0.iter().sum()
+    }
+
+    #[inline(always)]
+    unsafe fn clamp(self, limit: Self) -> Self {
+        self.zip(limit, |x, limit| x.clamp(-limit, limit))
+    }
+
+    // In software, whatever the processor has: this is what instructions are compared with.
+    #[inline(always)]
+    unsafe fn load_fp16(from: *const u8) -> Self {
+        // SAFETY: the caller vouches for N values; an array of bytes wants no alignment.
+        let halves = unsafe { *from.cast::<[[u8; 2]; N]>() };
+        Self(halves.map(|half| f16::from_le_bytes(half).to_f32_const()))
+    }
+
+    #[inline(always)]
+    unsafe fn store_fp16(self, to: *mut u8) {
+        let halves = self.0.map(|x| f16::from_f32_const(x).to_le_bytes());
+        // SAFETY: as above.
+        unsafe { *to.cast() = halves }
+    }
+
+    #[inline(always)]
+    unsafe fn signs(self) -> u32 {
+        let bits = self.0.iter().enumerate();
+        bits.fold(0, |signs, (lane, x)| signs | x.to_bits() >> 31 << lane)
     }
 }

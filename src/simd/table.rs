@@ -36,10 +36,7 @@ impl Kernels {
     /// # Errors
     /// If this processor has not got the level.
     pub fn of(level: Level) -> Result<&'static Self, LevelError> {
-        if !level.is_available() {
-            let available = Level::ALL.into_iter().filter(|level| level.is_available()).collect();
-            return Err(LevelError::Unavailable { asked: level, available });
-        }
+        level.check()?;
         Ok(match level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => &AVX512,
@@ -335,7 +332,7 @@ level!(
 #[cfg(target_arch = "x86_64")]
 level!(
     AVX512, avx512, Level::Avx512, std::arch::x86_64::__m512,
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     tile: 2, rows: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13], dots: [1, 2, 3, 4]
 );
 
@@ -343,7 +340,7 @@ level!(
 #[cfg(target_arch = "x86_64")]
 level!(
     AVX2, avx2, Level::Avx2, std::arch::x86_64::__m256,
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     tile: 2, rows: [1, 2, 3, 4, 5, 6], dots: [1, 2]
 );
 

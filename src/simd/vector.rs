@@ -37,4 +37,17 @@ pub unsafe trait Vector: Copy {
 
     /// The sum of the lanes.
     unsafe fn sum(self) -> f32;
+
+    /// What lies between `-limit` and `limit`, a number above 0, stays; the rest becomes one of them. A NaN becomes
+    /// anything.
+    unsafe fn clamp(self, limit: Self) -> Self;
+
+    /// The IEEE binary16 at `from`, little endian.
+    unsafe fn load_fp16(from: *const u8) -> Self;
+
+    /// Writes the nearest IEEE binary16 (ties to even) to `to`, little endian.
+    unsafe fn store_fp16(self, to: *mut u8);
+
+    /// The signs, the first lane's in the lowest bit; 1 is negative.
+    unsafe fn signs(self) -> u32;
 }

@@ -74,8 +74,8 @@ pub struct RoundStart {
     pub parameters: Round,
     /// What to do.
     pub task: Task,
-    /// Codec of the push, as its number on the wire.
-    pub codec: u8,
+    /// Codec of the push, as its number on the wire, and its level.
+    pub codec: (u8, u16),
     /// Whether the model is in a critical learning regime.
     pub critical: bool,
     /// The worker's place among the workers of this round, from 0.
@@ -115,6 +115,7 @@ struct RawStart {
     rank: U16,
     workers: U16,
     tolerance: U16,
+    level: U16,
     task: u8,
     codec: u8,
     critical: u8,
@@ -123,7 +124,7 @@ struct RawStart {
     repair: u8,
 }
 
-const _: () = assert!(size_of::<RawStart>() == 50);
+const _: () = assert!(size_of::<RawStart>() == 52);
 
 /// Bytes that are no [`RoundStart`]: the server speaks another dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -152,8 +153,9 @@ impl RoundStart {
             rank: self.rank.into(),
             workers: self.workers.into(),
             tolerance: self.tolerance.parts().into(),
+            level: self.codec.1.into(),
             task,
-            codec: self.codec,
+            codec: self.codec.0,
             critical: u8::from(self.critical),
             used: form(&self.used),
             urgent: form(&self.urgent),
@@ -181,7 +183,7 @@ impl RoundStart {
             round: Round(raw.round.get()),
             parameters: Round(raw.parameters.get()),
             task: raw.task()?,
-            codec: raw.codec,
+            codec: (raw.codec, raw.level.get()),
             critical: raw.critical == 1,
             rank: raw.rank.get(),
             workers: raw.workers.get(),
@@ -257,7 +259,7 @@ mod tests {
             round: Round(4),
             parameters: Round(3),
             task,
-            codec: 1,
+            codec: (5, 100),
             critical: true,
             rank: 1,
             workers: 3,
@@ -279,8 +281,8 @@ mod tests {
         insta::assert_snapshot!(rows.join("\n"), @r"
         04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00
         40 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
-        03 00 00 00 00 00 01 00 03 00 c8 00 00 01 01 02
-        02 01 fe 1f 00 10
+        03 00 00 00 00 00 01 00 03 00 c8 00 64 00 00 05
+        01 02 02 01 fe 1f 00 10
         ");
     }
 

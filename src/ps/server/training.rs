@@ -10,6 +10,7 @@ use crate::mlt::{Close, Deadlines, Inbound, Scheme};
 use crate::ps::credit;
 use crate::ps::cursor::Slice;
 use crate::ps::missing::Missing;
+use crate::simd::BlockKernels;
 use crate::units::{Instant, Tolerance};
 use crate::wire::{Task, TransferId, TransferKind};
 
@@ -104,6 +105,8 @@ impl ServerCore {
         let flush = self.config.schedule.drops_after(self.trained + 1);
         if flush && self.config.missing == Missing::Feedback {
             (Tolerance::ZERO, Codec::Raw)
+        } else if self.policy.is_critical() {
+            (self.policy.tolerance(), self.config.critical_codec)
         } else {
             (self.policy.tolerance(), self.config.codec)
         }
@@ -232,8 +235,7 @@ impl ServerCore {
             let first = self.layout.range(block).start;
             self.rollback.save(&self.layout, block, &self.parameters, self.sgd.velocity());
             let gradient = self.average.mean(&self.layout, block, self.config.missing);
-            let squares = gradient.iter().map(|&g| f64::from(g) * f64::from(g));
-            training.squares[block.usize()] = squares.sum();
+            training.squares[block.usize()] = BlockKernels::detected().squares(gradient);
             self.sgd.step(&mut self.parameters, first, gradient, training.lr);
             let stepped = &self.parameters[self.layout.range(block)];
             training.diverged |= stepped.iter().any(|x| !x.is_finite());

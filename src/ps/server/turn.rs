@@ -128,7 +128,7 @@ impl ServerCore {
             round,
             parameters,
             task,
-            codec: codec.wire_id(),
+            codec: codec.to_wire(),
             critical: self.policy.is_critical(),
             rank,
             workers,

@@ -33,8 +33,11 @@ impl WorkerCore {
             }
             return;
         };
-        let Some(codec) = Codec::from_wire_id(start.codec) else {
-            let why = format!("the server wants codec {}, which this worker has not", start.codec);
+        let (number, level) = start.codec;
+        let Some(codec) = Codec::from_wire(number, level) else {
+            let why = format!(
+                "the server wants codec {number} at level {level}, which this worker has not"
+            );
             return self.leave(ByeCode::Refused, &why);
         };
         encoded.fill(&setup.layout, codec, update);

@@ -1,0 +1,131 @@
+//! 16-bit floats.
+//!
+//! Clamping first saturates: what lies within half a step above the largest would round to it anyway.
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+
+use half::{bf16, f16};
+
+use crate::simd::plain::Plain;
+use crate::simd::vector::Vector;
+
+const WIDTH: usize = 2;
+
+/// Checks that there are as many halves as values, and gives the values that fill whole registers, and the rest.
+#[inline(always)]
+fn split(bytes: usize, values: usize, lanes: usize) -> [Range<usize>; 2] {
+    assert_eq!(bytes, values * WIDTH, "bytes of other values");
+    let whole = values / lanes * lanes;
+    [0..whole, whole..values]
+}
+
+/// # Safety
+/// The processor has the level of `V`; so for the others.
+#[inline(always)]
+pub unsafe fn narrow_fp16<V: Vector>(values: &[f32], out: &mut [u8]) {
+    let [whole, rest] = split(out.len(), values.len(), V::LANES);
+    // SAFETY: the ranges lie inside both slices, and the caller vouches for the level.
+    unsafe {
+        narrow::<V>(values.as_ptr(), out.as_mut_ptr(), whole);
+        narrow::<Plain<1>>(values.as_ptr(), out.as_mut_ptr(), rest);
+    }
+}
+
+#[inline(always)]
+unsafe fn narrow<V: Vector>(from: *const f32, to: *mut u8, range: Range<usize>) {
+    // SAFETY: as above.
+    unsafe {
+        let limit = V::splat(f16::MAX.to_f32_const());
+        for at in range.step_by(V::LANES) {
+            V::load(from.add(at)).clamp(limit).store_fp16(to.add(at * WIDTH));
+        }
+    }
+}
+
+#[inline(always)]
+pub unsafe fn widen_fp16<V: Vector>(bytes: &[u8], out: &mut [f32]) {
+    let [whole, rest] = split(bytes.len(), out.len(), V::LANES);
+    // SAFETY: as above.
+    unsafe {
+        widen::<V>(bytes.as_ptr(), out.as_mut_ptr(), whole);
+        widen::<Plain<1>>(bytes.as_ptr(), out.as_mut_ptr(), rest);
+    }
+}
+
+#[inline(always)]
+unsafe fn widen<V: Vector>(from: *const u8, to: *mut f32, range: Range<usize>) {
+    for at in range.step_by(V::LANES) {
+        // SAFETY: as above.
+        unsafe { V::load_fp16(from.add(at * WIDTH)).store(to.add(at)) }
+    }
+}
+
+#[inline(always)]
+pub unsafe fn add_fp16<V: Vector>(bytes: &[u8], sum: &mut [f32]) {
+    let [whole, rest] = split(bytes.len(), sum.len(), V::LANES);
+    // SAFETY: as above.
+    unsafe {
+        add::<V>(bytes.as_ptr(), sum.as_mut_ptr(), whole);
+        add::<Plain<1>>(bytes.as_ptr(), sum.as_mut_ptr(), rest);
+    }
+}
+
+#[inline(always)]
+unsafe fn add<V: Vector>(from: *const u8, to: *mut f32, range: Range<usize>) {
+    for at in range.step_by(V::LANES) {
+        // SAFETY: as above.
+        unsafe {
+            let sum = V::load(to.add(at)).add(V::load_fp16(from.add(at * WIDTH)));
+            sum.store(to.add(at));
+        }
+    }
+}
+
+/// The halves of `bytes`, which there are as many of as of `values`.
+#[inline(always)]
+fn halves(bytes: &[u8], values: usize) -> impl Iterator<Item = u16> {
+    let (halves, rest) = bytes.as_chunks::<WIDTH>();
+    assert!(rest.is_empty() && halves.len() == values, "bytes of other values");
+    halves.iter().map(|half| u16::from_le_bytes(*half))
+}
+
+const fn wide(half: u16) -> f32 {
+    f32::from_bits((half as u32) << 16)
+}
+
+#[inline(always)]
+pub fn narrow_bf16(values: &[f32], out: &mut [u8]) {
+    let limit = bf16::MAX.to_f32_const();
+    let (halves, rest) = out.as_chunks_mut::<WIDTH>();
+    assert!(rest.is_empty() && halves.len() == values.len(), "bytes of other values");
+    for (half, value) in halves.iter_mut().zip(values) {
+        let bits = value.clamp(-limit, limit).to_bits();
+        // Half a step less one, and one more if that makes it even. A NaN may wrap around.
+        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+        *half = ((rounded >> 16) as u16).to_le_bytes();
+    }
+}
+
+#[inline(always)]
+pub fn widen_bf16(bytes: &[u8], out: &mut [f32]) -> bool {
+    let halves = halves(bytes, out.len());
+    let mut largest = 0;
+    for (value, half) in out.iter_mut().zip(halves) {
+        *value = wide(half);
+        largest = largest.max(half & 0x7fff);
+    }
+    largest < bf16::INFINITY.to_bits()
+}
+
+#[inline(always)]
+pub fn add_bf16(bytes: &[u8], sum: &mut [f32]) {
+    let halves = halves(bytes, sum.len());
+    sum.iter_mut().zip(halves).for_each(|(sum, half)| *sum += wide(half));
+}
+
+#[inline(always)]
+pub fn are_finite(bytes: &[u8], infinity: u16) -> bool {
+    let magnitude = halves(bytes, bytes.len() / WIDTH).map(|half| half & 0x7fff);
+    magnitude.fold(0, u16::max) < infinity
+}

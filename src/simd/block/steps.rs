@@ -1,0 +1,74 @@
+//! Values as whole numbers of steps, and what is asked of values before.
+
+/// Sums kept apart, always so many: the order of additions is the same at every level.
+pub(super) const SUMS: usize = 16;
+/// One and a half times 2^23. Added to a number that is small beside it, it leaves the nearest whole number, ties to
+/// even, in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+#[inline(always)]
+pub fn squares(values: &[f32]) -> f64 {
+    let square = |value: &f32| f64::from(*value) * f64::from(*value);
+    let mut sums = [0.0; SUMS];
+    let (chunks, rest) = values.as_chunks::<SUMS>();
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += square(value));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(square).sum::<f64>()
+}
+
+#[inline(always)]
+pub fn divide(values: &mut [f32], by: f32) {
+    values.iter_mut().for_each(|value| *value /= by);
+}
+
+#[inline(always)]
+pub fn add(values: &[f32], sum: &mut [f32]) {
+    assert_eq!(values.len(), sum.len(), "values to be added are missing");
+    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
+#[inline(always)]
+pub fn range(values: &[f32]) -> Option<(f32, f32)> {
+    let first = *values.first()?;
+    let (mut least, mut most) = ([first; 2 * SUMS], [first; 2 * SUMS]);
+    let lesser = |a: f32, b: f32| if b < a { b } else { a };
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let (chunks, rest) = values.as_chunks::<{ 2 * SUMS }>();
+    for chunk in chunks {
+        for lane in 0..2 * SUMS {
+            least[lane] = lesser(least[lane], chunk[lane]);
+            most[lane] = larger(most[lane], chunk[lane]);
+        }
+    }
+    let least = least.iter().chain(rest).copied().fold(first, lesser);
+    Some((least, most.iter().chain(rest).copied().fold(first, larger)))
+}
+
+#[inline(always)]
+pub fn quantise(values: &[f32], low: f32, factor: f32, out: &mut [u8]) {
+    assert_eq!(values.len(), out.len(), "a byte for some values only");
+    for (byte, value) in out.iter_mut().zip(values) {
+        *byte = ((value - low) * factor + ROUNDER).to_bits() as u8;
+    }
+}
+
+#[inline(always)]
+pub fn dequantise(bytes: &[u8], low: f32, step: f32, out: &mut [f32]) {
+    assert_eq!(bytes.len(), out.len(), "a byte for some values only");
+    out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = low + f32::from(*byte) * step);
+}
+
+#[inline(always)]
+pub fn add_quantised(bytes: &[u8], low: f32, step: f32, sum: &mut [f32]) {
+    assert_eq!(bytes.len(), sum.len(), "a byte for some values only");
+    sum.iter_mut().zip(bytes).for_each(|(sum, byte)| *sum += low + f32::from(*byte) * step);
+}
+
+#[inline(always)]
+pub fn whole(values: &[f32], factor: f32, out: &mut [i16]) {
+    assert_eq!(values.len(), out.len(), "a number for some values only");
+    for (number, value) in out.iter_mut().zip(values) {
+        *number = (value * factor + ROUNDER).to_bits() as i16;
+    }
+}
