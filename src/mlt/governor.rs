@@ -51,7 +51,7 @@ struct Epoch {
     limited: bool,
 }
 
-/// See the [module](self).
+/// One window and what moves it; the head of its file says how.
 #[derive(Clone, Debug)]
 pub struct Governor {
     window: f64,

@@ -34,7 +34,7 @@ pub(super) struct Heard {
 
 impl Heard {
     pub(super) fn of(push: Option<&Inbound>) -> Self {
-        push.map_or(Self::default(), |push| Self {
+        push.map_or_else(Self::default, |push| Self {
             datagrams: push.credit().datagrams(),
             ordinal: push.credit().ordinal(),
         })
