@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::credit::Credit;
 use super::outbound::BLOB_BLOCK;
-use super::scheme::Scheme;
+use super::scheme::{Repair, Scheme};
 use crate::bitmap::Bitmap;
 use crate::units::Instant;
 use crate::wire::{Block, GrantEntry, Reject, Standing, TransferId};
@@ -152,11 +152,10 @@ impl Inbound {
         let blocks = match self.closed {
             Some(_) => 0,
             None if self.unsent > 0 => missing,
-            None => match self.scheme {
-                Scheme::Bounded => self.deficit(),
-                // These senders repair all that is lost, or nothing.
-                Scheme::Passes | Scheme::EarlyClose => missing,
-                Scheme::Timeout => 0,
+            None => match self.scheme.repair(self.deadlines.hard.is_some()) {
+                Repair::Deficit => self.deficit(),
+                Repair::Passes | Repair::All => missing,
+                Repair::None => 0,
             },
         };
         let each =
@@ -170,7 +169,7 @@ impl Inbound {
         self.bytes
     }
 
-    /// When its first datagram arrived.
+    /// When its first datagram arrived, or the word that it has begun.
     #[must_use]
     pub const fn first_at(&self) -> Option<Instant> {
         self.first_at

@@ -1,7 +1,9 @@
 //! The cores against every kind of weather.
 
+mod half;
 mod port;
 mod scheme;
+mod stranger;
 
 use std::sync::Arc;
 

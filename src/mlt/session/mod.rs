@@ -38,10 +38,10 @@ const REGRANT: Duration = Duration::from_millis(10);
 const REGRANT_DOUBLINGS: u32 = 4;
 /// Where most grants are lost, every so often.
 const REGRANT_LOSSY: Duration = Duration::from_millis(2);
-/// All that is on its way is taken for lost when nothing was heard of it for so long: a window full of losses must not
-/// keep the sender from trying again.
+/// All that is on its way is taken for lost when nothing of it was answered for so long: a window full of losses must
+/// not keep the sender from trying again, nor others that share a port with it.
 const LOSS_SILENCE: Duration = Duration::from_millis(100);
-/// A worker speaks at least this often,
+/// A worker speaks at least this often.
 const KEEPALIVE: Duration = Duration::from_millis(400);
 /// Datagrams under way that no session is asked to go below.
 const WINDOW_MIN: u32 = 4;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::mlt::Deadlines;
 use crate::rng::{self, Rng};
-use crate::wire::{ByeCode, Carrier, Message};
+use crate::wire::{ByeCode, Carrier, Message, write_data};
 
 const BLOCKS: u32 = 200;
 
@@ -258,4 +258,30 @@ fn the_wrong_side_and_the_wrong_time_are_rejected() {
     assert_eq!(take(message.clone()), Ok(()));
     assert_eq!(take(message), Err(Reject::Replayed));
     assert_eq!(take(Message::Hello(crate::wire::Hello { cookie: 0 })), Err(Reject::Session));
+}
+
+#[test]
+fn an_ordinal_that_cannot_be_is_refused() {
+    let mut pair = Pair::new(Weather::default(), 0);
+    let transfer = pair.push(1, 0, None);
+    let (server, blocks) = &mut pair.sides[0];
+    let limited = Inbound::new(transfer, BLOCKS, 0, None, Deadlines::default()).limited(10);
+    server.expect(limited);
+    let mut take = |number, ordinal| {
+        let head = DataHead { transfer, total: BLOCKS, allowance: 0, ordinal, at_us: 0, unsent: 0 };
+        let header = Header { session: SessionId(1), number: PacketNumber(number) };
+        let mut buf = Vec::new();
+        write_data(Carrier::Datagrams, header, head, &mut buf, |writer| {
+            let bytes = blocks.bytes[0].clone();
+            writer.push(Block { index: BlockIndex(0), repair: false, bytes: &bytes });
+            0
+        });
+        let message = Message::parse(Carrier::Datagrams.open(&buf).unwrap().1).unwrap();
+        let (now, at) = (Instant::ZERO, Instant::ZERO);
+        let arrival = Arrival { now, at, number: PacketNumber(number), bytes: buf.len() };
+        server.handle_message(arrival, message, blocks)
+    };
+    assert_eq!(take(5, 6), Err(Reject::Malformed), "more than numbers");
+    assert_eq!(take(1_000_000, 900_000), Err(Reject::Malformed), "far beyond the limit");
+    assert_eq!(take(20, 12), Ok(()), "a probe or two beyond it");
 }

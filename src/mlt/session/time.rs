@@ -7,9 +7,9 @@ use crate::mlt::inbound::Inbound;
 use crate::mlt::outbound::Outbound;
 use crate::units::Instant;
 
-/// Without a word in between, that time is doubled so many times at most: a dead path must not be flooded.
+/// While nothing is answered, [`LOSS_SILENCE`] is doubled so many times at most: a dead path must not be flooded.
 const GIVE_UP_DOUBLINGS: u32 = 6;
-/// and so often when it has heard nothing for [`SILENCE`]: most of it may be lost.
+/// A worker speaks so often when it has heard nothing for [`SILENCE`]: most of it may be lost.
 const KEEPALIVE_SILENT: Duration = Duration::from_millis(50);
 /// What is called silence.
 const SILENCE: Duration = Duration::from_secs(1);

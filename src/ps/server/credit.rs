@@ -14,15 +14,14 @@ use crate::units::Instant;
 use crate::wire::{Carrier, TransferKind};
 
 /// Datagrams that all workers together may always have on their way: a queue that others keep must not starve them.
-pub(super) const PORT_MIN: u32 = 16;
+const PORT_MIN: u32 = 16;
 /// The largest unscheduled window of one worker, in datagrams.
 const UNSCHEDULED_MAX: u32 = 64;
 /// Datagrams that are granted at once: each grant costs a datagram too.
 const QUANTUM: u32 = 2;
 /// Losses that one datagram may report: no worker alone may make the port look dead.
 const LOSSES_MAX: u32 = 64;
-
-/// Beyond two round trips: what a busy host may sleep.
+/// What was granted is taken for lost after two round trips and this: what a busy host may sleep.
 const OVERDUE: Duration = Duration::from_millis(2);
 
 /// What a push had received, before a datagram of its worker was taken in.

@@ -27,3 +27,40 @@ fn every_scheme_keeps_its_books_and_is_exact_at_tolerance_zero() {
         }
     }
 }
+
+/// Virtual milliseconds that a case takes.
+fn millis(case: &Case) -> u64 {
+    let run = case.run();
+    assert_eq!(run.outcome, Some(Outcome::Finished));
+    run.events.last().unwrap().at.as_nanos() / 1_000_000
+}
+
+#[test]
+fn to_tolerate_more_takes_no_scheme_longer() {
+    for scheme in [Scheme::Bounded, Scheme::Passes, Scheme::EarlyClose, Scheme::Timeout] {
+        let net = "loss=40% rate=100mbit delay=1ms".to_owned();
+        let none = Case { scheme, net, ..Case::default() };
+        let some = Case { tolerance: "40%", net: none.net.clone(), ..none };
+        let (none, some) = (millis(&none), millis(&some));
+        assert!(some * 4 < none * 5, "{scheme:?}: {none} ms without, {some} ms with tolerance");
+    }
+}
+
+#[test]
+fn a_push_of_which_nothing_arrives_has_its_deadline_too() {
+    for seed in 0..10 {
+        let net = "loss=70%".to_owned();
+        let (scheme, tolerance) = (Scheme::Timeout, "90%");
+        let case =
+            Case { scheme, tolerance, net, seed, values: 1500, rounds: 60, ..Case::default() };
+        let run = case.run();
+        assert_eq!(run.outcome, Some(Outcome::Finished), "seed {seed}");
+        let ended = |s: &Stamped| match &s.event {
+            Event::RoundEnded(ended) => Some(ended.round_ns),
+            _ => None,
+        };
+        let longest = run.events.iter().filter_map(ended).max().unwrap();
+        // The time that a computation may take is 60 s.
+        assert!(longest < 30_000_000_000, "seed {seed}: {longest} ns");
+    }
+}
