@@ -100,8 +100,8 @@ impl Governor {
         self.epoch.limited = true;
     }
 
-    /// Takes in that datagrams arrived or were lost; `most` is the largest window that anybody has room for, and `queue`
-    /// tells at the end of each epoch how long datagrams queued in it on average.
+    /// Takes in that datagrams arrived or were lost; `most` is the largest window that anybody has room for, and
+    /// `queue` tells at the end of each epoch how long datagrams queued in it on average.
     pub fn handle(
         &mut self,
         now: Instant,
