@@ -151,6 +151,8 @@ fn bad_experiments_say_what_is_wrong() {
         "[group]\nlr = 0.1",
         "rounds = 3\n[let]\nlr = 0.1",
         "rounds = 3\n[let]\nloss = '1%'",
+        "name = '../x'",
+        "net = 'loss={loss}'",
         "net = 'loss={lose}'\nrounds = '{loss}'\n[let]\nloss = '1%'",
         "[[let]]\nloss = '1%'",
         "[[figure]]\nx = 'lr'",

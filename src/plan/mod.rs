@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::PlanError;
+pub(crate) use resolve::folder_name;
 pub use resolve::{RecipeFacts, Words};
 pub use schedule::Schedule;
 pub use server::DataSize;
