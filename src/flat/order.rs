@@ -13,7 +13,8 @@ pub enum Order {
     /// everybody, so that their averages are soon known, and no block is always the last (DESIGN section 5).
     #[default]
     Rotated,
-    /// The largest first, by the L2 norm of the block: what is lost matters least. Workers differ, so averages come late.
+    /// The largest first, by the L2 norm of the block: what is lost matters least. Workers differ, and averages come
+    /// late.
     Magnitude,
     /// By chance, for each worker and round: losses of different workers hit different blocks. Averages come late.
     Random,

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::ease::Ease;
 use super::rtt::RoundTrip;
 use crate::units::Instant;
 
@@ -56,8 +57,10 @@ struct Epoch {
 pub struct Governor {
     window: f64,
     floor: f64,
-    /// What a queue may be on a fast and on a slow path is divided by this.
-    haste: u32,
+    /// Whether only half of the usual queue may stand.
+    hasty: bool,
+    /// How much longer queues may be, where it is not known whose they are.
+    ease: Option<Ease>,
     starting: bool,
     calm: u32,
     epoch: Epoch,
@@ -75,7 +78,8 @@ impl Governor {
         Self {
             window: WINDOW_INITIAL,
             floor: floor.into(),
-            haste: 1,
+            hasty: false,
+            ease: None,
             starting: true,
             calm: 0,
             epoch: Epoch::default(),
@@ -86,10 +90,15 @@ impl Governor {
         }
     }
 
-    /// The same governor, which lets only half of the queue stand: for a port that others' answers have to pass, too.
+    /// A governor of what goes many ways from one port, with the same floor.
     #[must_use]
-    pub const fn hasty(self) -> Self {
-        Self { haste: 2, ..self }
+    pub fn shared(floor: u32) -> Self {
+        Self { ease: Some(Ease::default()), ..Self::new(floor) }
+    }
+
+    /// Whether to let only half of the usual queue stand: answers that others wait for have to pass it.
+    pub const fn set_hasty(&mut self, hasty: bool) {
+        self.hasty = hasty;
     }
 
     /// Datagrams that may be under way.
@@ -128,13 +137,19 @@ impl Governor {
         let ended = std::mem::replace(epoch, Epoch { began: now, ..Epoch::default() });
         let target = self.target(rtt.shortest, now - ended.began, ended.delivered).as_secs_f64();
         self.end_epoch(ended, queue().unwrap_or_default().as_secs_f64(), target);
+        if let Some(ease) = &mut self.ease {
+            let (fates, took) = ((ended.delivered, ended.lost), (now - ended.began).as_secs_f64());
+            self.window = ease.handle_epoch(fates, took, ended.limited, self.window);
+        }
         self.window = self.window.min(most).max(self.floor);
     }
 
     /// The queueing time above which a queue stands, on a path that delivered so many datagrams in the time.
     fn target(&self, shortest: Duration, took: Duration, delivered: u32) -> Duration {
         let drain = took * QUEUE_DATAGRAMS / delivered.max(1);
-        (QUEUE_MIN.max(drain) / self.haste).max(shortest / QUEUE_SHARE)
+        let haste = if self.hasty { 2 } else { 1 };
+        let ease = self.ease.as_ref().map_or(1.0, Ease::factor);
+        (QUEUE_MIN.max(drain) / haste).mul_f64(ease).max(shortest / QUEUE_SHARE)
     }
 
     /// Changes the window, after an epoch with so much queueing where so much is aimed at, both in seconds.

@@ -10,6 +10,7 @@
 
 mod credit;
 mod delay;
+mod ease;
 mod flight;
 mod governor;
 mod inbound;

@@ -387,12 +387,8 @@ mod tests {
         assert_eq!((outbound.peek(), outbound.passes()), (None, 0));
         outbound.handle_lost(BlockIndex(5));
         assert_eq!(outbound.passes(), 1);
-        for block in (3..6).map(BlockIndex) {
-            assert_eq!(outbound.peek(), Some((block, true)));
-            outbound.take(block);
-        }
-        outbound.handle_lost(BlockIndex(3));
-        outbound.handle_lost(BlockIndex(5));
+        (3..6).for_each(|block| outbound.take(BlockIndex(block)));
+        [3, 5].into_iter().for_each(|block| outbound.handle_lost(BlockIndex(block)));
         assert_eq!((outbound.peek(), outbound.passes()), (None, 1));
         outbound.handle_arrived(BlockIndex(4));
         assert_eq!((outbound.peek(), outbound.passes()), (Some((BlockIndex(3), true)), 2));

@@ -62,8 +62,8 @@ impl RoundRows {
         by_round(csv, &["owed", "tolerance", "forgiven", "allowance"], of_round)
     }
 
-    /// How many passes the pushes of each round took on average, out of the text of a `rounds.csv`; none if it is no such
-    /// text.
+    /// How many passes the pushes of each round took on average, out of the text of a `rounds.csv`; none if it is no
+    /// such text.
     #[must_use]
     pub fn passes(csv: &str) -> Option<Vec<f64>> {
         let of_round = |rows: &[Vec<&str>]| {

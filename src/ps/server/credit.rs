@@ -17,6 +17,8 @@ use crate::wire::{Carrier, TransferKind};
 const PORT_MIN: u32 = 16;
 /// The largest unscheduled window of one worker, in datagrams.
 const UNSCHEDULED_MAX: u32 = 64;
+/// With fewer datagrams of the port's window for each worker, grants are in a hurry.
+const SHARE_MIN: u32 = 4;
 /// Datagrams that are granted at once: each grant costs a datagram too.
 const QUANTUM: u32 = 2;
 /// Losses that one datagram may report: no worker alone may make the port look dead.
@@ -78,6 +80,10 @@ impl ServerCore {
         let feedback = member.session.take_feedback();
         feedback.queue.into_iter().for_each(|queued| member.queued_down.add(queued));
         let rtt = member.session.round_trip();
+        // Grants wait behind pulls. Where each worker has but a few datagrams under way, the way in would be half
+        // empty.
+        let crowded = self.members.len() as f64 * f64::from(SHARE_MIN) > self.egress.window();
+        self.egress.set_hasty(crowded);
         if feedback != Default::default() {
             let fates = (feedback.delivered, feedback.lost);
             let most = f64::from(self.capacity) * self.members.len() as f64;
@@ -179,13 +185,7 @@ fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
     times.get(times.len().saturating_sub(1) / 2).copied()
 }
 
-/// The governor of the way into the port.
-pub(super) fn ingress() -> Governor {
-    Governor::new(PORT_MIN)
-}
-
-/// The governor of the way out of it. Grants wait behind pulls: a queue that takes as long as what is granted keeps the
-/// way in half empty.
-pub(super) fn egress() -> Governor {
-    Governor::new(PORT_MIN).hasty()
+/// A port's governor.
+pub(super) fn port() -> Governor {
+    Governor::shared(PORT_MIN)
 }

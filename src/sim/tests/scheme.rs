@@ -75,8 +75,8 @@ fn stop_and_probe_takes_the_passes_that_loss_and_tolerance_ask_for() {
     };
     assert_eq!(passes(Scheme::Bounded, "loss=50%", "10%").to_bits(), 1f64.to_bits());
     assert_eq!(passes(Scheme::Passes, "", "10%").to_bits(), 1f64.to_bits());
-    // As many as the loss must be multiplied with itself to come below the tolerance: ln 0.1 / ln 0.5 and ln 0.1 / ln 0.8,
-    // rounded up. The ledger saves up and blocks are few: neither is met to the pass.
+    // As many as the loss must be multiplied with itself to come below the tolerance, ln 0.1 / ln 0.5 and
+    // ln 0.1 / ln 0.8, rounded up. The ledger saves up and blocks are few: neither is met to the pass.
     let (half, most) =
         (passes(Scheme::Passes, "loss=50%", "10%"), passes(Scheme::Passes, "loss=80%", "10%"));
     assert!((2.5..=4.5).contains(&half), "{half} passes at 50 % loss, about 4 expected");
