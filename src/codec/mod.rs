@@ -161,6 +161,13 @@ impl Codec {
         if own.fixed_len(values).is_some_and(is_larger) { &Raw } else { own }
     }
 
+    /// What tensors of one dimension are written in where matrices are written in this codec: those that leave most of
+    /// a tensor out do so to matrices only, as Accordion has it, for biases are few and all of them matter.
+    #[must_use]
+    pub const fn for_vectors(self) -> Self {
+        if let Self::TopK(topk) = self { topk.values() } else { self }
+    }
+
     /// The length of an encoded block of so many values, if it depends on nothing else.
     #[must_use]
     pub fn fixed_len(self, values: usize) -> Option<usize> {

@@ -1,11 +1,13 @@
 //! All gradients (or parameters) as one vector: how it is cut into blocks, encoded, ordered, and remembered.
 
+mod codecs;
 mod encoded;
 mod layout;
 mod order;
 mod residual;
 
 pub use crate::codec::BLOCK_VALUES;
+pub use codecs::Codecs;
 pub use encoded::Encoded;
 pub use layout::{Layout, LayoutError, Tensor};
 pub use order::send_order;

@@ -1,8 +1,8 @@
 //! What a worker wanted to say and has not got across: transport-confirmed error feedback (DESIGN section 5).
 
-use super::{Encoded, Layout};
+use super::{Codecs, Encoded, Layout};
 use crate::bitmap::Bitmap;
-use crate::codec::{BLOCK_VALUES, Codec};
+use crate::codec::BLOCK_VALUES;
 use crate::ids::BlockIndex;
 
 /// The residual `e` and, between a push and the word about it, the update `u = g + e` that was pushed.
@@ -29,7 +29,7 @@ impl Residual {
         }
     }
 
-    /// Takes in which blocks of a pushed `update` were used; of those only the rounding of the codec stays unsaid.
+    /// Takes in which blocks of a pushed `update` were used; of those only the rounding of their codecs stays unsaid.
     ///
     /// # Panics
     /// If the arguments do not belong to one layout.
@@ -38,7 +38,7 @@ impl Residual {
         layout: &Layout,
         update: &[f32],
         encoded: &Encoded,
-        codec: Codec,
+        codecs: &Codecs,
         used: &Bitmap,
     ) {
         let mut said = [0.0; BLOCK_VALUES];
@@ -52,6 +52,7 @@ impl Residual {
             }
             *age = 0;
             let said = &mut said[..unsaid.len()];
+            let codec = codecs.of(block);
             codec.decode(encoded.block(block), said).expect("we encoded this block ourselves");
             for (unsaid, said) in unsaid.iter_mut().zip(said) {
                 *unsaid -= *said;
@@ -75,14 +76,16 @@ impl Residual {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Codec;
     use crate::rng;
 
     /// Over many rounds of any loss and rounding: used + unsaid = everything.
     #[test]
     fn what_was_used_and_what_is_unsaid_is_everything() {
-        let layout = Layout::new([("a".into(), vec![700]), ("b".into(), vec![9])]).unwrap();
+        let layout = Layout::new([("a".into(), vec![7, 100]), ("b".into(), vec![9])]).unwrap();
         for (seed, codec) in (1..).zip(Codec::ALL) {
             let mut rng = rng::stream(seed, "residual", 0);
+            let codecs = Codecs::uniform(&layout, codec);
             let (mut residual, mut encoded) = (Residual::new(&layout), Encoded::default());
             let (mut all, mut used_sum) = (vec![0f64; 709], vec![0f64; 709]);
             for _ in 0..50 {
@@ -90,20 +93,20 @@ mod tests {
                     (0..709).map(|_| rng::unit(&mut rng) as f32 - 0.5).collect();
                 all.iter_mut().zip(&update).for_each(|(sum, &x)| *sum += f64::from(x));
                 residual.add_to(&mut update);
-                encoded.fill(&layout, codec, &update);
+                encoded.fill(&layout, &codecs, &update);
                 let mut used = Bitmap::zeros(layout.blocks());
                 for block in (0..layout.blocks()).map(BlockIndex) {
                     if rng::unit(&mut rng) < 0.6 {
                         used.insert(block);
                         let range = layout.range(block);
                         let mut said = vec![0.0; range.len()];
-                        codec.decode(encoded.block(block), &mut said).unwrap();
+                        codecs.of(block).decode(encoded.block(block), &mut said).unwrap();
                         for (sum, said) in used_sum[range].iter_mut().zip(said) {
                             *sum += f64::from(said);
                         }
                     }
                 }
-                residual.settle(&layout, &update, &encoded, codec, &used);
+                residual.settle(&layout, &update, &encoded, &codecs, &used);
                 let mut unsaid = vec![0.0; 709];
                 residual.add_to(&mut unsaid);
                 for i in 0..709 {
@@ -118,15 +121,15 @@ mod tests {
     fn ages_count_unused_rounds() {
         let layout = Layout::new([("a".into(), vec![640])]).unwrap();
         let (mut residual, mut encoded) = (Residual::new(&layout), Encoded::default());
-        let update = vec![1.0; 640];
-        encoded.fill(&layout, Codec::Raw, &update);
+        let (update, raw) = (vec![1.0; 640], Codecs::uniform(&layout, Codec::Raw));
+        encoded.fill(&layout, &raw, &update);
         let mut used = Bitmap::zeros(2);
         used.insert(BlockIndex(1));
         for age in 1..=3 {
-            residual.settle(&layout, &update, &encoded, Codec::Raw, &used);
+            residual.settle(&layout, &update, &encoded, &raw, &used);
             assert_eq!(residual.ages(), [age, 0]);
         }
-        residual.settle(&layout, &update, &encoded, Codec::Raw, &Bitmap::full(2));
+        residual.settle(&layout, &update, &encoded, &raw, &Bitmap::full(2));
         let mut zero = vec![0.0; 640];
         residual.add_to(&mut zero);
         assert_eq!((residual.ages(), zero), (&[0, 0][..], vec![0.0; 640]));

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use crate::bitmap::Bitmap;
-use crate::codec::{Codec, DecodeError};
-use crate::flat::Layout;
+use crate::codec::DecodeError;
+use crate::flat::{Codecs, Layout};
 use crate::ids::BlockIndex;
 use crate::ps::missing::Missing;
 use crate::simd::BlockKernels;
@@ -22,7 +22,7 @@ struct Part {
 /// Sums blocks as they come, and tells each block whose sum is final.
 #[derive(Clone, Debug)]
 pub struct Average {
-    codec: Codec,
+    codecs: Codecs,
     sum: Vec<f32>,
     /// Of each block, the worker whose turn it is.
     turn: Vec<u16>,
@@ -36,11 +36,11 @@ pub struct Average {
 impl Average {
     /// The average of `workers` pushes that have not begun to arrive.
     #[must_use]
-    pub fn new(layout: &Layout, codec: Codec, workers: u16) -> Self {
+    pub fn new(layout: &Layout, codecs: Codecs, workers: u16) -> Self {
         let blocks = layout.blocks();
         let part = Part { received: Bitmap::zeros(blocks), closed: false, held: Vec::new() };
         Self {
-            codec,
+            codecs,
             sum: vec![0.0; layout.values()],
             turn: vec![0; blocks as usize],
             contributors: vec![0; blocks as usize],
@@ -49,9 +49,9 @@ impl Average {
         }
     }
 
-    /// Begins again with another codec and number of workers; all buffers are used again.
-    pub fn reset(&mut self, layout: &Layout, codec: Codec, workers: u16) {
-        self.codec = codec;
+    /// Begins again with other codecs and another number of workers; all buffers are used again.
+    pub fn reset(&mut self, layout: &Layout, codecs: Codecs, workers: u16) {
+        self.codecs = codecs;
         self.sum.fill(0.0);
         self.turn.fill(0);
         self.contributors.fill(0);
@@ -68,7 +68,7 @@ impl Average {
     /// Takes in a block of the worker with this rank, once.
     ///
     /// # Errors
-    /// If the bytes are no block of this size and codec.
+    /// If the bytes are no block of its size and codec.
     pub fn add(
         &mut self,
         layout: &Layout,
@@ -77,16 +77,17 @@ impl Average {
         bytes: &[u8],
     ) -> Result<(), DecodeError> {
         let (range, part) = (layout.range(block), &mut self.parts[usize::from(rank)]);
+        let codec = self.codecs.of(block);
         debug_assert!(!part.closed && !part.received.contains(block));
         if self.turn[block.usize()] == rank {
-            self.codec.decode_add(bytes, &mut self.sum[range])?;
+            codec.decode_add(bytes, &mut self.sum[range])?;
             part.received.insert(block);
             self.contributors[block.usize()] += 1;
             self.pass(block);
             self.advance(layout, block);
         } else {
             part.held.resize(layout.values(), 0.0);
-            self.codec.decode(bytes, &mut part.held[range])?;
+            codec.decode(bytes, &mut part.held[range])?;
             part.received.insert(block);
         }
         Ok(())
@@ -153,6 +154,8 @@ impl Average {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Codec;
+    use crate::flat::Encoded;
     use crate::rng;
 
     const WORKERS: u16 = 5;
@@ -183,7 +186,7 @@ mod tests {
     #[test]
     fn the_order_of_arrival_does_not_matter() {
         let layout = layout();
-        let mut average = Average::new(&layout, Codec::Fp16, 1);
+        let mut average = Average::new(&layout, Codecs::uniform(&layout, Codec::Fp16), 1);
         for seed in 0..50 {
             let pushes = pushes(seed);
             let mut rng = rng::stream(seed, "order", 0);
@@ -193,7 +196,7 @@ mod tests {
                 .collect();
             let mut results: Vec<Vec<u32>> = Vec::new();
             for _ in 0..4 {
-                average.reset(&layout, Codec::Raw, WORKERS);
+                average.reset(&layout, Codecs::uniform(&layout, Codec::Raw), WORKERS);
                 rng::shuffle(&mut rng, &mut arrivals);
                 for &(rank, block) in &arrivals {
                     let block_bytes = bytes(&pushes[usize::from(rank)][layout.range(block)]);
@@ -209,11 +212,48 @@ mod tests {
         }
     }
 
+    /// Each tensor comes out as if the whole push had its codec.
+    #[test]
+    fn mixed_pushes_average_as_each_tensor_alone() {
+        let shapes = [("a", vec![30, 40]), ("b", vec![70]), ("c", vec![7, 9]), ("d", vec![3])];
+        let layout = Layout::new(shapes.map(|(name, shape)| (name.to_owned(), shape))).unwrap();
+        let averaged = |codecs: Codecs, seed| {
+            let mut rng = rng::stream(seed, "values", 0);
+            let mut average = Average::new(&layout, codecs.clone(), WORKERS);
+            for rank in 0..WORKERS {
+                let mut encoded = Encoded::default();
+                let mut value = || rng::unit(&mut rng) as f32 - 0.5;
+                let update: Vec<_> = (0..layout.values()).map(|_| value()).collect();
+                encoded.fill(&layout, &codecs, &update);
+                for block in (0..layout.blocks()).map(BlockIndex) {
+                    if rng::unit(&mut rng) > 0.2 {
+                        average.add(&layout, rank, block, encoded.block(block)).unwrap();
+                    }
+                }
+                average.close(&layout, rank);
+            }
+            all(&mut average, &layout, Missing::Feedback)
+        };
+        for seed in 0..300 {
+            let mut rng = rng::stream(seed, "codecs", 0);
+            let mut any = || Codec::ALL[rng::below(&mut rng, Codec::ALL.len() as u64) as usize];
+            let (codec, other) = (any(), any());
+            let others = Bitmap::from_bytes(&[seed as u8 % 16], 4).unwrap();
+            let mixed = averaged(Codecs::mixed(&layout, codec, other, &others), seed);
+            let alone = [codec, other].map(|codec| averaged(Codecs::uniform(&layout, codec), seed));
+            for (place, tensor) in (0..).map(BlockIndex).zip(layout.tensors()) {
+                let range = tensor.values.clone();
+                let alone = &alone[usize::from(others.contains(place))];
+                assert_eq!(mixed[range.clone()], alone[range], "seed {seed}: {codec}, {other}");
+            }
+        }
+    }
+
     #[test]
     fn missing_blocks_are_zero_or_the_mean() {
         let layout = Layout::new([("a".into(), vec![1]), ("b".into(), vec![1])]).unwrap();
         let result = |missing| {
-            let mut average = Average::new(&layout, Codec::Raw, 3);
+            let mut average = Average::new(&layout, Codecs::uniform(&layout, Codec::Raw), 3);
             let add = |average: &mut Average, rank, block, value| {
                 average.add(&layout, rank, BlockIndex(block), &bytes(&[value])).unwrap();
             };
@@ -230,7 +270,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_block_change_nothing() {
         let layout = layout();
-        let mut average = Average::new(&layout, Codec::Raw, 1);
+        let mut average = Average::new(&layout, Codecs::uniform(&layout, Codec::Raw), 1);
         assert!(average.add(&layout, 0, BlockIndex(0), b"short").is_err());
         let hostile = [1.0, f32::NAN, 0.0].map(f32::to_le_bytes).concat();
         assert!(average.add(&layout, 0, BlockIndex(4), &hostile).is_err());

@@ -75,7 +75,7 @@ impl Case {
     /// A world in which `compute` computes and takes `mean` time for it.
     fn world_with(&self, compute: fn() -> Box<dyn Compute + Send>, mean: Duration) -> World {
         let layout = Arc::new(
-            Layout::new([("a".into(), vec![self.values]), ("b".into(), vec![10])]).unwrap(),
+            Layout::new([("a".into(), vec![1, self.values]), ("b".into(), vec![10])]).unwrap(),
         );
         let tolerance: Tolerance = self.tolerance.parse().unwrap();
         let policy = if self.clr {

@@ -106,7 +106,7 @@ impl ServerCore {
     ) -> (u32, Bitmap) {
         let blocks = self.layout.blocks();
         let (round, parameters) = (self.round, self.version);
-        let (tolerance, codec) = self.push_terms();
+        let (tolerance, terms) = self.push_terms();
         // What a scheme never repairs cannot be urgent.
         let feedback =
             self.config.missing == Missing::Feedback && self.config.scheme == Scheme::Bounded;
@@ -124,11 +124,13 @@ impl ServerCore {
         };
         let urgent =
             if feedback && train { member.urgent_to_push() } else { Bitmap::zeros(blocks) };
+        let (codec, exception) = terms.to_wire();
         let start = RoundStart {
             round,
             parameters,
             task,
-            codec: codec.to_wire(),
+            codec,
+            exception,
             critical: self.policy.is_critical(),
             rank,
             workers,

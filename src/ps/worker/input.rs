@@ -129,7 +129,8 @@ impl WorkerCore {
     }
 
     fn handle_start(&mut self, start: RoundStart) {
-        let Some(State { setup, residual, update, encoded, pushed, .. }) = &mut self.state else {
+        let Some(State { setup, residual, update, encoded, codecs, pushed, .. }) = &mut self.state
+        else {
             return;
         };
         let blocks = setup.layout.blocks();
@@ -142,10 +143,10 @@ impl WorkerCore {
             return self.leave(ByeCode::Refused, &why);
         }
         self.session.cancel(TransferKind::Push);
-        if let Some((round, codec)) = pushed.take() {
+        if let Some(round) = pushed.take() {
             let known = start.used_round == round;
             let used = if known { start.used.to_bitmap(blocks) } else { Bitmap::zeros(blocks) };
-            residual.settle(&setup.layout, update, encoded, codec, &used);
+            residual.settle(&setup.layout, update, encoded, codecs, &used);
         }
         self.start = Some(start);
     }

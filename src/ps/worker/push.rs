@@ -2,16 +2,17 @@
 
 use super::{Delivery, State, WorkerCore};
 use crate::bitmap::Bitmap;
-use crate::codec::Codec;
 use crate::flat::{Layout, Tensor, send_order};
 use crate::mlt::{Outbound, Repair};
+use crate::ps::terms::Terms;
 use crate::wire::{ByeCode, Report, Task, TransferId, TransferKind};
 
 impl WorkerCore {
     /// Pushes a gradient. One that is not finite is refused: the worker leaves.
     pub(super) fn trained(&mut self, delivery: Delivery, loss: f64) {
         let current = self.is_current(&delivery);
-        let Some(State { setup, residual, update, encoded, pushed, .. }) = &mut self.state else {
+        let Some(State { setup, residual, update, encoded, codecs, pushed, .. }) = &mut self.state
+        else {
             return;
         };
         let Delivery { mut gradient, parameters, round, .. } = delivery;
@@ -29,20 +30,17 @@ impl WorkerCore {
             // The round went on without us: nothing of this was said, all of it will be.
             if setup.feedback {
                 let none = Bitmap::zeros(setup.layout.blocks());
-                residual.settle(&setup.layout, update, encoded, Codec::Raw, &none);
+                residual.settle(&setup.layout, update, encoded, codecs, &none);
             }
             return;
         };
-        let (number, level) = start.codec;
-        let Some(codec) = Codec::from_wire(number, level) else {
-            let why = format!(
-                "the server wants codec {number} at level {level}, which this worker has not"
-            );
-            return self.leave(ByeCode::Refused, &why);
+        *codecs = match Terms::from_wire(&setup.layout, start) {
+            Ok(terms) => terms.codecs(&setup.layout),
+            Err(why) => return self.leave(ByeCode::Refused, &why),
         };
-        encoded.fill(&setup.layout, codec, update);
+        encoded.fill(&setup.layout, codecs, update);
         if setup.feedback {
-            *pushed = Some((round, codec));
+            *pushed = Some(round);
         }
         let urgent = start.urgent.to_bitmap(start.blocks);
         let order = send_order(round, &urgent, residual.ages());
