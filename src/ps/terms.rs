@@ -80,7 +80,7 @@ mod tests {
 
     fn layout() -> Layout {
         let tensors: [(&str, &[usize]); 4] =
-            [("a", &[20, 20]), ("b", &[20]), ("c", &[2, 3]), ("d", &[5])];
+            [("a", &[20, 20]), ("b", &[20]), ("c", &[2, 2]), ("d", &[5])];
         Layout::new(tensors.map(|(name, shape)| (name.to_owned(), shape.to_vec()))).unwrap()
     }
 
@@ -101,6 +101,7 @@ mod tests {
             repair: 0,
             blocks: 5,
             used_round: Round(0),
+            used_blocks: 0,
             used: Sparse::None,
             urgent: Sparse::None,
         };

@@ -101,11 +101,13 @@ pub struct RoundStart {
     pub repair: u8,
     /// Datagrams of the push that may be sent before a grant allows more.
     pub window: u32,
-    /// Blocks of the model.
+    /// Blocks of the push; of an exchange without one, of the model.
     pub blocks: u32,
     /// The push that `used` speaks of; 0 if there was none.
     pub used_round: Round,
-    /// Which blocks of that push were used.
+    /// Blocks of that push.
+    pub used_blocks: u32,
+    /// Which of them were used.
     pub used: Sparse,
     /// Blocks that must arrive in this push whatever the tolerance.
     pub urgent: Sparse,
@@ -122,6 +124,7 @@ struct RawStart {
     window: U32,
     blocks: U32,
     used_round: U32,
+    used_blocks: U32,
     slot: U16,
     rank: U16,
     workers: U16,
@@ -136,7 +139,7 @@ struct RawStart {
     exception: u8,
 }
 
-const _: () = assert!(size_of::<RawStart>() == 53);
+const _: () = assert!(size_of::<RawStart>() == 57);
 
 /// Follows the sets of blocks where there is an exception; then a bit for each tensor.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -172,6 +175,7 @@ impl RoundStart {
             window: self.window.into(),
             blocks: self.blocks.into(),
             used_round: self.used_round.0.into(),
+            used_blocks: self.used_blocks.into(),
             slot: slot.into(),
             rank: self.rank.into(),
             workers: self.workers.into(),
@@ -206,8 +210,8 @@ impl RoundStart {
     /// If they are anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StartError> {
         let (raw, sets) = RawStart::ref_from_prefix(bytes).map_err(|_| StartError)?;
-        let blocks = raw.blocks.get();
-        let (used, sets) = parse_set(raw.used, blocks, sets)?;
+        let (blocks, used_blocks) = (raw.blocks.get(), raw.used_blocks.get());
+        let (used, sets) = parse_set(raw.used, used_blocks, sets)?;
         let (urgent, rest) = parse_set(raw.urgent, blocks, sets)?;
         let exception = parse_exception(raw.exception, rest)?;
         let start = Self {
@@ -225,6 +229,7 @@ impl RoundStart {
             repair: raw.repair,
             blocks,
             used_round: Round(raw.used_round.get()),
+            used_blocks,
             used,
             urgent,
         };
@@ -313,6 +318,7 @@ mod tests {
             repair: 1,
             blocks: 13,
             used_round: Round(3),
+            used_blocks: 13,
             used: Sparse::of(&used),
             urgent: Sparse::of(&urgent),
         }
@@ -329,8 +335,8 @@ mod tests {
         insta::assert_snapshot!(rows.join("\n"), @r"
         04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00
         40 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
-        03 00 00 00 00 00 01 00 03 00 c8 00 64 00 00 05
-        01 02 02 01 00 fe 1f 00 10
+        03 00 00 00 0d 00 00 00 00 00 01 00 03 00 c8 00
+        64 00 00 05 01 02 02 01 00 fe 1f 00 10
         ");
     }
 
@@ -341,9 +347,9 @@ mod tests {
         insta::assert_snapshot!(rows.join("\n"), @r"
         04 00 00 00 03 00 00 00 00 00 00 00 00 00 00 00
         00 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
-        03 00 00 00 00 00 01 00 03 00 c8 00 64 00 02 05
-        01 02 02 01 01 fe 1f 00 10 09 00 00 00 f4 01 06
-        42 01
+        03 00 00 00 0d 00 00 00 00 00 01 00 03 00 c8 00
+        64 00 02 05 01 02 02 01 01 fe 1f 00 10 09 00 00
+        00 f4 01 06 42 01
         ");
     }
 
@@ -375,7 +381,7 @@ mod tests {
             let at = rng::below(&mut rng, bytes.len() as u64) as usize;
             bytes[at] = rng.next_u32() as u8;
             if let Ok(start) = RoundStart::from_bytes(&bytes) {
-                assert_eq!(start.used.to_bitmap(start.blocks).len(), start.blocks, "seed {seed}");
+                assert_eq!(start.urgent.to_bitmap(start.blocks).len(), start.blocks, "seed {seed}");
             }
         }
         let huge = [&good[..good.len() - 9], &u32::MAX.to_le_bytes(), &good[good.len() - 5..]];

@@ -9,6 +9,7 @@ use crate::ids::{BlockIndex, Round, WorkerId};
 use crate::mlt::{Close, Deadlines, Inbound, Scheme};
 use crate::ps::credit;
 use crate::ps::cursor::Slice;
+use crate::ps::member::Member;
 use crate::ps::missing::Missing;
 use crate::ps::terms::Terms;
 use crate::simd::BlockKernels;
@@ -131,7 +132,11 @@ impl ServerCore {
         let workers = self.ready();
         let count = workers.len() as u16;
         let (tolerance, terms) = self.push_terms();
-        self.average.reset(&self.layout, terms.codecs(&self.layout), count);
+        let codecs = terms.codecs(&self.layout);
+        if !codecs.is_laid_out_like(self.average.codecs()) {
+            self.members.values_mut().for_each(Member::forget_ages);
+        }
+        self.average.reset(&self.layout, codecs, count);
         let lr = self.config.schedule.lr(number.0);
         let critical = self.policy.is_critical();
         self.tell(
@@ -155,8 +160,7 @@ impl ServerCore {
             let window = self.unscheduled(rank, count);
             if let Some(member) = self.members.get_mut(&worker) {
                 member.session.set_credit(credit);
-                let blocks = self.layout.blocks();
-                let inbound = Inbound::new(push, blocks, allowance, Some(urgent), deadlines);
+                let inbound = Inbound::new(push, urgent.len(), allowance, Some(urgent), deadlines);
                 let inbound = inbound.limited(window).closing(self.config.scheme);
                 member.session.expect(inbound);
             }

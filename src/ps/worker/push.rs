@@ -4,14 +4,23 @@ use super::{Delivery, State, WorkerCore};
 use crate::bitmap::Bitmap;
 use crate::flat::{Layout, Tensor, send_order};
 use crate::mlt::{Outbound, Repair};
-use crate::ps::terms::Terms;
 use crate::wire::{ByeCode, Report, Task, TransferId, TransferKind};
 
 impl WorkerCore {
     /// Pushes a gradient. One that is not finite is refused: the worker leaves.
     pub(super) fn trained(&mut self, delivery: Delivery, loss: f64) {
         let current = self.is_current(&delivery);
-        let Some(State { setup, residual, update, encoded, codecs, pushed, .. }) = &mut self.state
+        let Some(State {
+            setup,
+            residual,
+            update,
+            directions,
+            encoded,
+            codecs,
+            wanted,
+            pushed,
+            ..
+        }) = &mut self.state
         else {
             return;
         };
@@ -34,16 +43,17 @@ impl WorkerCore {
             }
             return;
         };
-        *codecs = match Terms::from_wire(&setup.layout, start) {
-            Ok(terms) => terms.codecs(&setup.layout),
-            Err(why) => return self.leave(ByeCode::Refused, &why),
-        };
-        encoded.fill(&setup.layout, codecs, update);
+        if !wanted.is_laid_out_like(codecs) {
+            residual.forget_ages();
+        }
+        codecs.clone_from(wanted);
+        let push = directions.put(&setup.layout, codecs, update);
+        encoded.fill(codecs.layout(&setup.layout), codecs, push);
         if setup.feedback {
             *pushed = Some(round);
         }
         let urgent = start.urgent.to_bitmap(start.blocks);
-        let order = send_order(round, &urgent, residual.ages());
+        let order = send_order(round, &urgent, residual.ages(start.blocks));
         let transfer = TransferId { kind: TransferKind::Push, round };
         let push = Outbound::blocks(transfer, order, start.allowance, Some(urgent));
         let Some(repair) = Repair::from_wire(start.repair) else {
