@@ -14,5 +14,5 @@ pub use directions::Directions;
 pub use encoded::Encoded;
 pub use factored::{Matrix, Part};
 pub use layout::{Layout, LayoutError, Tensor};
-pub use order::send_order;
+pub use order::{Order, rotated, send_order};
 pub use residual::Residual;

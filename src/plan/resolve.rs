@@ -75,6 +75,7 @@ impl Plan {
             codec,
             critical_codec: critical_codec.unwrap_or(codec),
             missing: typed.named("missing")?.unwrap_or(Missing::Feedback),
+            order: typed.named("order")?.unwrap_or_default(),
             pull_tolerance: typed.tolerance("pull-tolerance")?,
             policy,
             transport: typed.transport()?,

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::codec::Codec;
 use crate::event::{Event, PushClosed};
-use crate::flat::Layout;
+use crate::flat::{Layout, Order};
 use crate::ids::{PacketNumber, SessionId};
 use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
@@ -38,6 +38,7 @@ struct Case {
     codec: Codec,
     critical_codec: Codec,
     missing: Missing,
+    order: Order,
     net: String,
     seed: u64,
     clr: bool,
@@ -56,6 +57,7 @@ impl Default for Case {
             codec: Codec::Raw,
             critical_codec: Codec::Fp16,
             missing: Missing::Feedback,
+            order: Order::Rotated,
             net: String::new(),
             seed: 1,
             clr: false,
@@ -77,10 +79,8 @@ impl Case {
 
     /// A world in which `compute` computes and takes `mean` time for it.
     fn world_with(&self, compute: fn() -> Box<dyn Compute + Send>, mean: Duration) -> World {
-        let layout = Arc::new(
-            Layout::new([("a".into(), vec![self.values / 100, 100]), ("b".into(), vec![10])])
-                .unwrap(),
-        );
+        let tensors = [("a".into(), vec![self.values / 100, 100]), ("b".into(), vec![10])];
+        let layout = Arc::new(Layout::new(tensors).unwrap());
         let tolerance: Tolerance = self.tolerance.parse().unwrap();
         let policy = if self.clr {
             PolicyConfig::Clr { tolerance, freq: 5, eta: 0.5 }
@@ -127,6 +127,8 @@ impl Case {
                 layout: layout.clone(),
                 engine: String::new(),
                 feedback,
+                order: self.order,
+                seed: self.seed,
                 slots: 1,
                 batch: 10,
                 train_len: 100,
@@ -222,7 +224,8 @@ fn at_tolerance_zero_no_weather_changes_the_result() {
         "loss=20% dup=5% reorder=5% corrupt=2% delay=2ms jitter=1ms; 2:loss=60%",
     ];
     for (seed, net) in (0..70).zip(weathers.iter().cycle()) {
-        let case = Case { net: (*net).to_owned(), seed, ..calm.clone() };
+        let order = [Order::Rotated, Order::Magnitude, Order::Random][seed as usize / 7 % 3];
+        let case = Case { net: (*net).to_owned(), seed, order, ..calm.clone() };
         let run = case.run();
         assert_eq!(run.outcome, Some(Outcome::Finished), "{net} seed {seed}");
         assert_eq!(run.digest, expected, "{net} seed {seed}");
@@ -236,6 +239,7 @@ fn within_any_tolerance_the_books_balance() {
         let case = Case {
             tolerance: ["2%", "10%", "40%"][seed as usize % 3],
             pull_tolerance: ["0", "5%"][seed as usize % 2],
+            order: [Order::Rotated, Order::Magnitude, Order::Random][seed as usize / 9 % 3],
             missing: [Missing::Feedback, Missing::Zero, Missing::Mean][seed as usize / 3 % 3],
             codec: Codec::ALL[seed as usize / 7 % Codec::ALL.len()],
             net: [

@@ -6,7 +6,7 @@ use super::{Outcome, Phase, ServerCore};
 use crate::bitmap::Bitmap;
 use crate::codec::Codec;
 use crate::event::Event;
-use crate::flat::send_order;
+use crate::flat::{rotated, send_order};
 use crate::ids::{BlockIndex, Round, WorkerId};
 use crate::mlt::{Outbound, Scheme};
 use crate::ps::missing::Missing;
@@ -192,7 +192,7 @@ impl ServerCore {
         let pull = if streamed {
             Outbound::streamed(transfer, blocks, allowance, Some(urgent))
         } else {
-            let order = send_order(version, &urgent, member.holes());
+            let order = send_order(rotated(version, blocks), &urgent, member.holes());
             Outbound::blocks(transfer, order, allowance, Some(urgent))
         };
         member.session.send(pull.repaired(self.config.scheme.repair_pull()));

@@ -47,13 +47,16 @@ impl WorkerCore {
             residual.forget_ages();
         }
         codecs.clone_from(wanted);
+        let layout = codecs.layout(&setup.layout);
         let push = directions.put(&setup.layout, codecs, update);
-        encoded.fill(codecs.layout(&setup.layout), codecs, push);
+        encoded.fill(layout, codecs, push);
         if setup.feedback {
             *pushed = Some(round);
         }
         let urgent = start.urgent.to_bitmap(start.blocks);
-        let order = send_order(round, &urgent, residual.ages(start.blocks));
+        let whose = (setup.seed, start.rank);
+        let blocks = setup.order.blocks(layout, push, round, whose);
+        let order = send_order(blocks, &urgent, residual.ages(start.blocks));
         let transfer = TransferId { kind: TransferKind::Push, round };
         let push = Outbound::blocks(transfer, order, start.allowance, Some(urgent));
         let Some(repair) = Repair::from_wire(start.repair) else {
