@@ -37,7 +37,7 @@ impl Codecs {
         let factored = Factored::new(layout, &forms);
         let mut blocks = Vec::new();
         for ((tensor, codec), form) in chosen.zip(forms) {
-            let count = form.map_or(tensor.blocks.len(), Form::blocks);
+            let count = form.map_or_else(|| tensor.blocks.len(), Form::blocks);
             let codec = if tensor.shape.len() < 2 { codec.for_vectors() } else { codec };
             blocks.resize(blocks.len() + count, codec);
         }

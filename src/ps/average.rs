@@ -371,7 +371,7 @@ mod tests {
             all(average, &layout, missing)
         };
         let (short, long) = (vec![2.0, 0.0, -4.0], [vec![1.0; 320], vec![3.0; 180]]);
-        let whole = [(0, short.clone()), (1, long[0].clone()), (2, long[1].clone())];
+        let whole = [(0, short), (1, long[0].clone()), (2, long[1].clone())];
         let values = averaged(&mut average, &whole, Missing::Zero);
         assert_eq!((values[0], values[499], values[500], values[1000]), (1.0, 3.0, 0.0, -2.0));
         for (parts, first, last) in
