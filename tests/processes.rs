@@ -332,7 +332,7 @@ fn a_check_says_that_nobody_is_there() {
 #[test]
 fn kernels_that_cannot_be_had_are_refused_before_anything_starts() {
     let scratch = Scratch::new("level");
-    for line in ["train --name run", "sim --name run"] {
+    for line in ["train --name run", "server --name run", "sim --name run"] {
         let output = scratch.command(line).env("MLT_LITE_SIMD", "mmx").output().unwrap();
         let err = said(&output);
         assert_eq!(output.status.code(), Some(2), "{line}: {err}");

@@ -74,6 +74,19 @@ fn the_summary_keeps_its_promises() {
 }
 
 #[test]
+fn factors_train_nearly_as_well_with_much_less_to_say() {
+    let scratch = Scratch::new("powersgd");
+    let of = |codec: &str| {
+        let line = format!("sim --model fc --epochs 4 --batch 16 --codec {codec} --json");
+        let summary = scratch.json(&line);
+        (summary["accuracy"].as_f64().unwrap(), summary["bytes_up"].as_u64().unwrap())
+    };
+    let ((raw, most), (factors, bytes)) = (of("raw"), of("powersgd:2"));
+    assert!(factors > raw - 0.03, "{factors} against {raw}");
+    assert!(3 * bytes < most, "{bytes} against {most}");
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let scratch = Scratch::new("missing");
     let output = scratch.run("sim --dataset mnist --data-dir nowhere");

@@ -3,41 +3,59 @@
 use super::{Encoding, Fault};
 use crate::simd::BlockKernels;
 
+/// A kind of 16-bit float.
+pub struct Halves {
+    /// The least half that is not finite; NaN is above.
+    infinity: u16,
+    narrow: fn(&BlockKernels, &[f32], &mut [u8]),
+    /// Tells whether all were finite.
+    widen: fn(&BlockKernels, &[u8], &mut [f32]) -> bool,
+    add: fn(&BlockKernels, &[u8], &mut [f32]),
+}
+
 /// IEEE binary16.
-pub struct Fp16;
+pub static FP16: Halves = Halves {
+    infinity: FP16_INFINITY,
+    narrow: BlockKernels::narrow_fp16,
+    widen: |kernels, bytes, out| {
+        kernels.widen_fp16(bytes, out);
+        kernels.are_finite_halves(bytes, FP16_INFINITY)
+    },
+    add: BlockKernels::add_fp16,
+};
 /// The upper half of an f32.
-pub struct Bf16;
+pub static BF16: Halves = Halves {
+    infinity: 0x7f80,
+    narrow: BlockKernels::narrow_bf16,
+    widen: BlockKernels::widen_bf16,
+    add: BlockKernels::add_bf16,
+};
 
 const WIDTH: usize = size_of::<u16>();
-/// The least halves that are not finite; NaN is above.
 const FP16_INFINITY: u16 = 0x7c00;
-const BF16_INFINITY: u16 = 0x7f80;
 
-/// The first half that is NaN or infinity, as a fault.
-pub fn finite(kernels: &BlockKernels, bytes: &[u8], infinity: u16) -> Result<(), Fault> {
-    if kernels.are_finite_halves(bytes, infinity) {
-        return Ok(());
+impl Halves {
+    /// The first half that is NaN or infinity.
+    fn fault(&self, bytes: &[u8]) -> Fault {
+        let (halves, _) = bytes.as_chunks();
+        let is_bad = |half: &[u8; WIDTH]| u16::from_le_bytes(*half) & 0x7fff >= self.infinity;
+        Fault::NotFinite(halves.iter().position(is_bad).unwrap_or_default())
     }
-    let (halves, _) = bytes.as_chunks();
-    let first = halves.iter().position(|half| u16::from_le_bytes(*half) & 0x7fff >= infinity);
-    Err(Fault::NotFinite(first.unwrap_or_default()))
 }
 
-impl Encoding for Fp16 {
+impl Encoding for Halves {
     fn fixed_len(&self, values: usize) -> Option<usize> {
         Some(values * WIDTH)
     }
 
     fn encode(&self, kernels: &BlockKernels, values: &[f32], out: &mut [u8]) -> usize {
         let len = values.len() * WIDTH;
-        kernels.narrow_fp16(values, &mut out[..len]);
+        (self.narrow)(kernels, values, &mut out[..len]);
         len
     }
 
     fn decode(&self, kernels: &BlockKernels, bytes: &[u8], out: &mut [f32]) -> Result<(), Fault> {
-        finite(kernels, bytes, FP16_INFINITY)?;
-        kernels.widen_fp16(bytes, out);
-        Ok(())
+        if (self.widen)(kernels, bytes, out) { Ok(()) } else { Err(self.fault(bytes)) }
     }
 
     fn decode_add(
@@ -46,35 +64,10 @@ impl Encoding for Fp16 {
         bytes: &[u8],
         sum: &mut [f32],
     ) -> Result<(), Fault> {
-        finite(kernels, bytes, FP16_INFINITY)?;
-        kernels.add_fp16(bytes, sum);
-        Ok(())
-    }
-}
-
-impl Encoding for Bf16 {
-    fn fixed_len(&self, values: usize) -> Option<usize> {
-        Some(values * WIDTH)
-    }
-
-    fn encode(&self, kernels: &BlockKernels, values: &[f32], out: &mut [u8]) -> usize {
-        let len = values.len() * WIDTH;
-        kernels.narrow_bf16(values, &mut out[..len]);
-        len
-    }
-
-    fn decode(&self, kernels: &BlockKernels, bytes: &[u8], out: &mut [f32]) -> Result<(), Fault> {
-        if kernels.widen_bf16(bytes, out) { Ok(()) } else { finite(kernels, bytes, BF16_INFINITY) }
-    }
-
-    fn decode_add(
-        &self,
-        kernels: &BlockKernels,
-        bytes: &[u8],
-        sum: &mut [f32],
-    ) -> Result<(), Fault> {
-        finite(kernels, bytes, BF16_INFINITY)?;
-        kernels.add_bf16(bytes, sum);
+        if !kernels.are_finite_halves(bytes, self.infinity) {
+            return Err(self.fault(bytes));
+        }
+        (self.add)(kernels, bytes, sum);
         Ok(())
     }
 }

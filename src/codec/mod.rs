@@ -6,6 +6,7 @@
 mod halves;
 mod lz4;
 mod name;
+mod powersgd;
 mod raw;
 mod rle;
 mod sign1;
@@ -14,10 +15,11 @@ mod uint8;
 
 pub use lz4::Inner;
 pub use name::CodecError;
+pub use powersgd::{Form, Rank};
 pub use topk::{Share, TopK};
 
 use crate::simd::BlockKernels;
-use halves::{Bf16, Fp16};
+use halves::{BF16, FP16};
 use lz4::Lz4;
 use raw::Raw;
 use rle::Rle;
@@ -49,6 +51,9 @@ pub enum Codec {
     Sign1,
     /// Bytes of another codec, compressed.
     Lz4(Inner),
+    /// A matrix as the product of two thin ones where these are smaller ([`Form`]); blocks of them, and of all else,
+    /// are f32 as they are.
+    PowerSgd(Rank),
 }
 
 /// Bytes that are no block of the stated codec and size.
@@ -124,8 +129,8 @@ trait Encoding {
 }
 
 impl Codec {
-    /// All codecs, `topk` with one of its levels.
-    pub const ALL: [Self; 13] = [
+    /// All codecs, `topk` and `powersgd` with one of their levels.
+    pub const ALL: [Self; 14] = [
         Self::Raw,
         Self::Fp16,
         Self::Bf16,
@@ -139,14 +144,15 @@ impl Codec {
         Self::Lz4(Inner::Bf16),
         Self::Lz4(Inner::Uint8),
         Self::Lz4(Inner::Rle),
+        Self::PowerSgd(Rank::ONE),
     ];
 
     /// The encoding of blocks of so many values: where another would not be smaller than `raw`, it is that.
     fn encoding(&self, values: usize) -> &dyn Encoding {
         let own: &dyn Encoding = match self {
-            Self::Raw => &Raw,
-            Self::Fp16 => &Fp16,
-            Self::Bf16 => &Bf16,
+            Self::Raw | Self::PowerSgd(_) => &Raw,
+            Self::Fp16 => &FP16,
+            Self::Bf16 => &BF16,
             Self::Uint8 => &Uint8,
             Self::Rle => &Rle,
             Self::TopK(topk) => topk,
@@ -159,6 +165,17 @@ impl Codec {
         };
         let is_larger = |len| len >= raw::encoded_len(values);
         if own.fixed_len(values).is_some_and(is_larger) { &Raw } else { own }
+    }
+
+    /// What tensors of one dimension are written in where matrices are written in this codec: those that leave most of
+    /// a tensor out do so to matrices only, as Accordion has it, for biases are few and all of them matter.
+    #[must_use]
+    pub const fn for_vectors(self) -> Self {
+        match self {
+            Self::TopK(topk) => topk.values(),
+            Self::PowerSgd(_) => Self::Raw,
+            other => other,
+        }
     }
 
     /// The length of an encoded block of so many values, if it depends on nothing else.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Codec, Inner, Share, TopK};
+use super::{Codec, Inner, Rank, Share, TopK};
 
 /// Text that names no codec.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,11 +16,14 @@ pub enum CodecError {
     /// `topk` without a share.
     #[error("codec `{0}`: topk wants the share of values to be sent, from 0.0001 to 1: topk:0.01")]
     Share(String),
+    /// `powersgd` without a rank.
+    #[error("codec `{0}`: powersgd wants a rank of 1, 2 or 4: powersgd:2")]
+    Rank(String),
 }
 
-/// Every name, `topk` with one of its shares.
+/// Every name, `topk` and `powersgd` with one of their levels.
 const KNOWN: &str = "raw, fp16, bf16, uint8, rle, topk:0.01, topk:0.01+fp16, sign1, lz4, fp16+lz4, bf16+lz4, \
-     uint8+lz4, rle+lz4";
+     uint8+lz4, rle+lz4, powersgd:2";
 
 impl Inner {
     const fn codec(self) -> Codec {
@@ -47,6 +50,7 @@ impl fmt::Display for Codec {
             Self::Sign1 => "sign1".to_owned(),
             Self::Lz4(Inner::Raw) => "lz4".to_owned(),
             Self::Lz4(inner) => format!("{}+lz4", inner.codec()),
+            Self::PowerSgd(rank) => format!("powersgd:{}", rank.columns()),
         })
     }
 }
@@ -62,6 +66,10 @@ impl FromStr for Codec {
                 let share = level.and_then(Share::parse);
                 let share = share.ok_or_else(|| CodecError::Share(text.to_owned()))?;
                 Self::TopK(TopK { share, halves: then.is_some() })
+            }
+            ("powersgd", level, None) => {
+                let rank = level.and_then(|level| Rank::new(level.parse().ok()?));
+                Self::PowerSgd(rank.ok_or_else(|| CodecError::Rank(text.to_owned()))?)
             }
             ("raw", None, None) => Self::Raw,
             ("fp16", None, None) => Self::Fp16,
@@ -110,8 +118,14 @@ impl Codec {
             Self::Lz4(Inner::Bf16) => 10,
             Self::Lz4(Inner::Uint8) => 11,
             Self::Lz4(Inner::Rle) => 12,
+            Self::PowerSgd(_) => 13,
         };
-        (number, if let Self::TopK(topk) = self { topk.share.parts() } else { 0 })
+        let level = match self {
+            Self::TopK(topk) => topk.share.parts(),
+            Self::PowerSgd(rank) => rank.columns() as u16,
+            _ => 0,
+        };
+        (number, level)
     }
 
     /// The codec with this number and level.
@@ -120,6 +134,7 @@ impl Codec {
         let codec = Self::ALL.into_iter().find(|codec| codec.to_wire().0 == number)?;
         match codec {
             Self::TopK(topk) => Some(Self::TopK(TopK { share: Share::from_parts(level)?, ..topk })),
+            Self::PowerSgd(_) => Some(Self::PowerSgd(Rank::new(level)?)),
             _ => (level == 0).then_some(codec),
         }
     }

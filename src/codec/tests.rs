@@ -74,11 +74,17 @@ fn names_and_wire_numbers_are_unique_and_come_back() {
         let (number, level) = codec.to_wire();
         assert_eq!(Codec::from_wire(number, level), Some(codec));
     }
+    for rank in [1, 2, 4] {
+        let codec = Codec::from_wire(13, rank).unwrap();
+        assert_eq!(codec.to_wire(), (13, rank));
+        assert_eq!(codec.to_string(), format!("powersgd:{rank}"));
+        assert_eq!(codec.to_string().parse(), Ok(codec));
+    }
     let known = (0..=u8::MAX).filter(|&number| {
         [0, 1, 10_000].into_iter().any(|level| Codec::from_wire(number, level).is_some())
     });
     assert_eq!(known.count(), Codec::ALL.len());
-    for (number, level) in [(0, 1), (5, 0), (5, 10_001), (13, 0)] {
+    for (number, level) in [(0, 1), (5, 0), (5, 10_001), (13, 0), (13, 3), (13, 99), (14, 0)] {
         assert_eq!(Codec::from_wire(number, level), None);
     }
 }
@@ -96,6 +102,12 @@ fn refusals_say_what_there_is() {
         "topk:0.1+lz4",
         "fp16:3",
         "lz4+fp16",
+        "powersgd",
+        "powersgd:0",
+        "powersgd:3",
+        "powersgd:-1",
+        "powersgd:99999999",
+        "powersgd:2+fp16",
     ];
     for text in texts {
         writeln!(said, "{}", text.parse::<Codec>().unwrap_err()).unwrap();
@@ -152,7 +164,7 @@ fn every_block_comes_back_near_and_is_no_larger_than_raw() {
 /// How far each value may be from what it was.
 fn check_error(codec: Codec, values: &[f32], decoded: &[f32], place: &str) {
     let (mantissa, smallest, largest) = match codec {
-        Codec::Raw | Codec::Lz4(Inner::Raw) => (0.0, 0.0, f64::from(f32::MAX)),
+        Codec::Raw | Codec::PowerSgd(_) | Codec::Lz4(Inner::Raw) => (0.0, 0.0, f64::from(f32::MAX)),
         Codec::Fp16 | Codec::Lz4(Inner::Fp16) => (2f64.powi(-11), 2f64.powi(-25), 65_504.0),
         Codec::Bf16 | Codec::Lz4(Inner::Bf16) => {
             (2f64.powi(-8), 2f64.powi(-134), (2.0 - 2f64.powi(-7)) * 2f64.powi(127))

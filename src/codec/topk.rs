@@ -83,7 +83,7 @@ impl TopK {
     }
 
     /// How the values themselves are written.
-    const fn values(self) -> Codec {
+    pub(super) const fn values(self) -> Codec {
         if self.halves { Codec::Fp16 } else { Codec::Raw }
     }
 

@@ -1,6 +1,6 @@
 //! A flat vector in encoded blocks, ready to be sent any number of times.
 
-use super::Layout;
+use super::{Codecs, Layout};
 use crate::codec::Codec;
 use crate::ids::BlockIndex;
 
@@ -17,18 +17,19 @@ impl Encoded {
     ///
     /// # Panics
     /// If `values` are not as many as the layout says.
-    pub fn fill(&mut self, layout: &Layout, codec: Codec, values: &[f32]) {
+    pub fn fill(&mut self, layout: &Layout, codecs: &Codecs, values: &[f32]) {
         assert_eq!(values.len(), layout.values());
         self.bytes.resize(size_of_val(values), 0);
         self.ends.clear();
         let mut end = 0;
         for block in (0..layout.blocks()).map(BlockIndex) {
-            end += codec.encode(&values[layout.range(block)], &mut self.bytes[end..]);
+            let values = &values[layout.range(block)];
+            end += codecs.of(block).encode(values, &mut self.bytes[end..]);
             self.ends.push(end);
         }
     }
 
-    /// Encodes other values of one block, with the codec of the last [`fill`](Self::fill).
+    /// Encodes other values of one block, with its codec of the last [`fill`](Self::fill).
     ///
     /// # Panics
     /// If the codec is not one of fixed length.

@@ -71,6 +71,16 @@ impl Layout {
         if layout.tensors.is_empty() { Err(LayoutError::Empty) } else { Ok(layout) }
     }
 
+    /// Lays out tensors in the order given; they have values, and are not looked up by name.
+    pub(super) fn in_order(tensors: impl IntoIterator<Item = (String, Vec<usize>)>) -> Self {
+        let mut layout = Self { tensors: Vec::new(), values: 0, starts: Vec::new() };
+        for (name, shape) in tensors {
+            let count = shape.iter().product();
+            layout.push(name, shape, count);
+        }
+        layout
+    }
+
     fn push(&mut self, name: String, shape: Vec<usize>, count: usize) {
         let values = self.values..self.values + count;
         let first = self.starts.len() as u32;

@@ -1,8 +1,8 @@
 //! What a worker wanted to say and has not got across: transport-confirmed error feedback (DESIGN section 5).
 
-use super::{Encoded, Layout};
+use super::{Codecs, Encoded, Layout, Part};
 use crate::bitmap::Bitmap;
-use crate::codec::{BLOCK_VALUES, Codec};
+use crate::codec::BLOCK_VALUES;
 use crate::ids::BlockIndex;
 
 /// The residual `e` and, between a push and the word about it, the update `u = g + e` that was pushed.
@@ -12,6 +12,7 @@ use crate::ids::BlockIndex;
 #[derive(Clone, Debug)]
 pub struct Residual {
     values: Vec<f32>,
+    /// Of each block of a push, as far as there was one.
     ages: Vec<u8>,
 }
 
@@ -19,7 +20,7 @@ impl Residual {
     /// Nothing unsaid yet.
     #[must_use]
     pub fn new(layout: &Layout) -> Self {
-        Self { values: vec![0.0; layout.values()], ages: vec![0; layout.blocks() as usize] }
+        Self { values: vec![0.0; layout.values()], ages: Vec::new() }
     }
 
     /// Adds what is unsaid to `gradient`: it becomes the update to push.
@@ -29,7 +30,7 @@ impl Residual {
         }
     }
 
-    /// Takes in which blocks of a pushed `update` were used; of those only the rounding of the codec stays unsaid.
+    /// Takes in which blocks of a pushed `update` were used; of those only the rounding of their codecs stays unsaid.
     ///
     /// # Panics
     /// If the arguments do not belong to one layout.
@@ -38,72 +39,97 @@ impl Residual {
         layout: &Layout,
         update: &[f32],
         encoded: &Encoded,
-        codec: Codec,
+        codecs: &Codecs,
         used: &Bitmap,
     ) {
-        let mut said = [0.0; BLOCK_VALUES];
-        for block in (0..layout.blocks()).map(BlockIndex) {
-            let range = layout.range(block);
-            let (unsaid, age) = (&mut self.values[range.clone()], &mut self.ages[block.usize()]);
-            unsaid.copy_from_slice(&update[range]);
-            if !used.contains(block) {
-                *age = age.saturating_add(1);
+        let pushed = codecs.layout(layout);
+        let mut factors = Vec::new();
+        if !codecs.matrices().is_empty() {
+            factors.resize(pushed.values(), 0.0);
+        }
+        self.values.copy_from_slice(update);
+        self.ages.resize(pushed.blocks() as usize, 0);
+        for block in (0..pushed.blocks()).map(BlockIndex) {
+            let age = &mut self.ages[block.usize()];
+            *age = if used.contains(block) { 0 } else { age.saturating_add(1) };
+            if *age > 0 {
                 continue;
             }
-            *age = 0;
-            let said = &mut said[..unsaid.len()];
+            let (codec, range) = (codecs.of(block), pushed.range(block));
+            let mut said = [0.0; BLOCK_VALUES];
+            let said = &mut said[..range.len()];
             codec.decode(encoded.block(block), said).expect("we encoded this block ourselves");
-            for (unsaid, said) in unsaid.iter_mut().zip(said) {
-                *unsaid -= *said;
+            match codecs.part(block) {
+                Part::Block(of) => {
+                    let unsaid = &mut self.values[layout.range(of)];
+                    unsaid.iter_mut().zip(said).for_each(|(unsaid, said)| *unsaid -= *said);
+                }
+                Part::Factor(_) => factors[range].copy_from_slice(said),
             }
+        }
+        for matrix in codecs.matrices() {
+            factors[matrix.short.clone()].iter_mut().for_each(|x| *x = -*x);
+            matrix.expand(&factors, &mut self.values);
         }
     }
 
-    /// Of each block, the rounds in a row in which it went unused.
-    #[must_use]
-    pub fn ages(&self) -> &[u8] {
+    /// Counts anew for how long blocks went unused: a push has other ones from now on.
+    pub fn forget_ages(&mut self) {
+        self.ages.clear();
+    }
+
+    /// Of each of the `blocks` of a push, the rounds in a row in which it went unused.
+    pub fn ages(&mut self, blocks: u32) -> &[u8] {
+        self.ages.resize(blocks as usize, 0);
         &self.ages
     }
 
     /// Forgets everything: the server that was told is gone.
     pub fn clear(&mut self) {
         self.values.fill(0.0);
-        self.ages.fill(0);
+        self.ages.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::{Codec, Rank};
+    use crate::flat::Directions;
     use crate::rng;
 
     /// Over many rounds of any loss and rounding: used + unsaid = everything.
     #[test]
     fn what_was_used_and_what_is_unsaid_is_everything() {
-        let layout = Layout::new([("a".into(), vec![700]), ("b".into(), vec![9])]).unwrap();
-        for (seed, codec) in (1..).zip(Codec::ALL) {
+        let layout = Layout::new([("a".into(), vec![20, 35]), ("b".into(), vec![9])]).unwrap();
+        let ranks = [2, 4].map(|rank| Codec::PowerSgd(Rank::new(rank).unwrap()));
+        for (seed, codec) in (1..).zip(Codec::ALL.into_iter().chain(ranks)) {
             let mut rng = rng::stream(seed, "residual", 0);
+            let codecs = Codecs::uniform(&layout, codec);
             let (mut residual, mut encoded) = (Residual::new(&layout), Encoded::default());
+            let (mut directions, push) = (Directions::default(), codecs.layout(&layout));
             let (mut all, mut used_sum) = (vec![0f64; 709], vec![0f64; 709]);
             for _ in 0..50 {
                 let mut update: Vec<f32> =
                     (0..709).map(|_| rng::unit(&mut rng) as f32 - 0.5).collect();
                 all.iter_mut().zip(&update).for_each(|(sum, &x)| *sum += f64::from(x));
                 residual.add_to(&mut update);
-                encoded.fill(&layout, codec, &update);
-                let mut used = Bitmap::zeros(layout.blocks());
-                for block in (0..layout.blocks()).map(BlockIndex) {
+                encoded.fill(push, &codecs, directions.put(&layout, &codecs, &update));
+                let mut used = Bitmap::zeros(push.blocks());
+                let (mut pushed, mut said) = (vec![0.0; push.values()], vec![0.0; 709]);
+                for block in (0..push.blocks()).map(BlockIndex) {
                     if rng::unit(&mut rng) < 0.6 {
                         used.insert(block);
-                        let range = layout.range(block);
-                        let mut said = vec![0.0; range.len()];
-                        codec.decode(encoded.block(block), &mut said).unwrap();
-                        for (sum, said) in used_sum[range].iter_mut().zip(said) {
-                            *sum += f64::from(said);
+                        let pushed = &mut pushed[push.range(block)];
+                        codecs.of(block).decode(encoded.block(block), pushed).unwrap();
+                        if let Part::Block(of) = codecs.part(block) {
+                            said[layout.range(of)].copy_from_slice(pushed);
                         }
                     }
                 }
-                residual.settle(&layout, &update, &encoded, codec, &used);
+                codecs.matrices().iter().for_each(|matrix| matrix.expand(&pushed, &mut said));
+                used_sum.iter_mut().zip(said).for_each(|(sum, said)| *sum += f64::from(said));
+                residual.settle(&layout, &update, &encoded, &codecs, &used);
                 let mut unsaid = vec![0.0; 709];
                 residual.add_to(&mut unsaid);
                 for i in 0..709 {
@@ -118,17 +144,17 @@ mod tests {
     fn ages_count_unused_rounds() {
         let layout = Layout::new([("a".into(), vec![640])]).unwrap();
         let (mut residual, mut encoded) = (Residual::new(&layout), Encoded::default());
-        let update = vec![1.0; 640];
-        encoded.fill(&layout, Codec::Raw, &update);
+        let (update, raw) = (vec![1.0; 640], Codecs::uniform(&layout, Codec::Raw));
+        encoded.fill(&layout, &raw, &update);
         let mut used = Bitmap::zeros(2);
         used.insert(BlockIndex(1));
         for age in 1..=3 {
-            residual.settle(&layout, &update, &encoded, Codec::Raw, &used);
-            assert_eq!(residual.ages(), [age, 0]);
+            residual.settle(&layout, &update, &encoded, &raw, &used);
+            assert_eq!(residual.ages(2), [age, 0]);
         }
-        residual.settle(&layout, &update, &encoded, Codec::Raw, &Bitmap::full(2));
+        residual.settle(&layout, &update, &encoded, &raw, &Bitmap::full(2));
         let mut zero = vec![0.0; 640];
         residual.add_to(&mut zero);
-        assert_eq!((residual.ages(), zero), (&[0, 0][..], vec![0.0; 640]));
+        assert_eq!((residual.ages(2), zero), (&[0, 0][..], vec![0.0; 640]));
     }
 }

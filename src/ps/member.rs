@@ -39,7 +39,7 @@ pub struct Member {
     /// Which blocks of its last push were used, and of which round that was.
     pub used: Bitmap,
     pub used_round: Round,
-    /// Of each block, rounds in a row in which its push went unused.
+    /// Of each block of a push, rounds in a row in which it went unused.
     ages: Vec<u8>,
     /// Of each block, pulls in a row that are not known to have brought it.
     holes: Vec<u8>,
@@ -70,13 +70,18 @@ impl Member {
             ledger: Ledger::default(),
             used: Bitmap::zeros(blocks),
             used_round: Round(0),
-            ages: vec![0; blocks as usize],
+            ages: Vec::new(),
             holes: vec![0; blocks as usize],
             queued_up: Mean::default(),
             queued_down: Mean::default(),
             pulled: None,
             pull_open: None,
         }
+    }
+
+    /// Takes in that the blocks of pushes are others from now on.
+    pub fn forget_ages(&mut self) {
+        self.ages.clear();
     }
 
     /// Takes in which blocks of the push of `round` were used. A push of which nothing was used says nothing about an
@@ -86,6 +91,7 @@ impl Member {
             self.used.clone_from(used);
             self.used_round = round;
         }
+        self.ages.resize(used.len() as usize, 0);
         count_rounds(&mut self.ages, |block| used.contains(block));
     }
 
@@ -110,8 +116,9 @@ impl Member {
         &self.holes
     }
 
-    /// Blocks of the next push that must be used.
-    pub fn urgent_to_push(&self) -> Bitmap {
+    /// Blocks of the next push, which has so many, that must be used.
+    pub fn urgent_to_push(&mut self, blocks: u32) -> Bitmap {
+        self.ages.resize(blocks as usize, 0);
         at_least(&self.ages, AGE_URGENT)
     }
 

@@ -12,6 +12,7 @@ pub mod optimizer;
 pub mod policy;
 mod pushtime;
 pub mod server;
+mod terms;
 pub mod worker;
 
 /// Datagrams that a peer may have in flight, whatever room there is: the path itself is watched by governors.

@@ -221,5 +221,7 @@ fn enough(training: &Training, samples: usize, workers: u16) -> Result<(), Failu
 pub(super) fn synthetic_layout(load: &Load) -> Layout {
     let bytes = if let Load::Synthetic { bytes, .. } = load { *bytes } else { 0 };
     let values = (bytes as usize / size_of::<f32>()).max(1);
-    Layout::new([("synthetic".to_owned(), vec![values])]).expect("one tensor of a checked size")
+    // A matrix: what codecs do to vectors only would say little of a model.
+    let shape = vec![1, values];
+    Layout::new([("synthetic".to_owned(), shape)]).expect("one tensor of a checked size")
 }

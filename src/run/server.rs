@@ -6,6 +6,7 @@ use super::{Console, Job, WORDS};
 use crate::cli::{self, DEFAULT_BIND, Exit, Failure, bind_address};
 use crate::net::Listening;
 use crate::plan::Plan;
+use crate::simd::Level;
 use crate::transport::Transport;
 
 /// Holds the parameters and serves workers until the run has ended.
@@ -14,6 +15,7 @@ use crate::transport::Transport;
 /// If the run cannot begin, or ends in any other way than finished or interrupted.
 pub fn server(typed: &cli::Server, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let plan = Plan::from_entries(typed.entries()?, &WORDS)?;
+    Level::detect()?;
     let address = bind_address(typed.bind.as_deref().unwrap_or(DEFAULT_BIND), typed.insecure)?;
     let job = Job::new(plan)?;
     let transport = &job.plan().transport;

@@ -34,6 +34,23 @@ pub enum LevelError {
     },
 }
 
+/// Of the tables that each level has in a module, that of this level, if this processor has got it.
+macro_rules! of_level {
+    ($level:ident) => {{
+        $level.check()?;
+        Ok(match $level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => &AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => &AVX2,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => &NEON,
+            _ => &SCALAR,
+        })
+    }};
+}
+pub(super) use of_level;
+
 fn list(levels: &[Level]) -> String {
     levels.iter().map(Level::to_string).collect::<Vec<_>>().join(", ")
 }

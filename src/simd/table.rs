@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::dot::{self, DOT_COLS, Dot, DotTile};
-use super::level::{Level, LevelError};
+use super::level::{Level, LevelError, of_level};
 use super::peak;
 use super::plain::Plain;
 use super::pointwise;
@@ -36,16 +36,7 @@ impl Kernels {
     /// # Errors
     /// If this processor has not got the level.
     pub fn of(level: Level) -> Result<&'static Self, LevelError> {
-        level.check()?;
-        Ok(match level {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => &AVX512,
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => &AVX2,
-            #[cfg(target_arch = "aarch64")]
-            Level::Neon => &NEON,
-            _ => &SCALAR,
-        })
+        of_level!(level)
     }
 
     /// Which level this is.

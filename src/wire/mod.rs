@@ -25,7 +25,7 @@ pub use message::{Message, write_data};
 pub use probe::{ECHO_COPIES_MAX, Echo, PROBE_GROUPS, PROBE_MIN, Probe, Taken};
 pub use reject::{Reject, Rejects};
 pub use report::Report;
-pub use start::{RoundStart, Sparse, StartError, Task};
+pub use start::{Exception, RoundStart, Sparse, StartError, Task};
 
 use crate::ids::Round;
 

@@ -32,12 +32,12 @@ pub enum Task {
     Finish,
 }
 
-/// A set of blocks that is most often all or none of them.
+/// A set of blocks or tensors that is most often all or none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sparse {
-    /// No block.
+    /// None.
     None,
-    /// Every block.
+    /// All of them.
     All,
     /// These.
     Some(Bitmap),
@@ -54,15 +54,24 @@ impl Sparse {
         }
     }
 
-    /// As a bitmap over `blocks` blocks.
+    /// As a bitmap over `all` of them.
     #[must_use]
-    pub fn to_bitmap(&self, blocks: u32) -> Bitmap {
+    pub fn to_bitmap(&self, all: u32) -> Bitmap {
         match self {
-            Self::None => Bitmap::zeros(blocks),
-            Self::All => Bitmap::full(blocks),
+            Self::None => Bitmap::zeros(all),
+            Self::All => Bitmap::full(all),
             Self::Some(bitmap) => bitmap.clone(),
         }
     }
+}
+
+/// Tensors whose blocks are pushed with a codec of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// That codec, as its number on the wire, and its level.
+    pub codec: (u8, u16),
+    /// Bit i: the tensor at place i of the layout is one of them.
+    pub tensors: Bitmap,
 }
 
 /// What the server says to one worker at the start of a round.
@@ -76,6 +85,8 @@ pub struct RoundStart {
     pub task: Task,
     /// Codec of the push, as its number on the wire, and its level.
     pub codec: (u8, u16),
+    /// Where the push has another codec.
+    pub exception: Option<Exception>,
     /// Whether the model is in a critical learning regime.
     pub critical: bool,
     /// The worker's place among the workers of this round, from 0.
@@ -90,11 +101,13 @@ pub struct RoundStart {
     pub repair: u8,
     /// Datagrams of the push that may be sent before a grant allows more.
     pub window: u32,
-    /// Blocks of the model.
+    /// Blocks of the push; of an exchange without one, of the model.
     pub blocks: u32,
     /// The push that `used` speaks of; 0 if there was none.
     pub used_round: Round,
-    /// Which blocks of that push were used.
+    /// Blocks of that push.
+    pub used_blocks: u32,
+    /// Which of them were used.
     pub used: Sparse,
     /// Blocks that must arrive in this push whatever the tolerance.
     pub urgent: Sparse,
@@ -111,6 +124,7 @@ struct RawStart {
     window: U32,
     blocks: U32,
     used_round: U32,
+    used_blocks: U32,
     slot: U16,
     rank: U16,
     workers: U16,
@@ -122,9 +136,21 @@ struct RawStart {
     used: u8,
     urgent: u8,
     repair: u8,
+    exception: u8,
 }
 
-const _: () = assert!(size_of::<RawStart>() == 52);
+const _: () = assert!(size_of::<RawStart>() == 57);
+
+/// Follows the sets of blocks where there is an exception; then a bit for each tensor.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawException {
+    tensors: U32,
+    level: U16,
+    codec: u8,
+}
+
+const _: () = assert!(size_of::<RawException>() == 7);
 
 /// Bytes that are no [`RoundStart`]: the server speaks another dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,6 +175,7 @@ impl RoundStart {
             window: self.window.into(),
             blocks: self.blocks.into(),
             used_round: self.used_round.0.into(),
+            used_blocks: self.used_blocks.into(),
             slot: slot.into(),
             rank: self.rank.into(),
             workers: self.workers.into(),
@@ -160,12 +187,19 @@ impl RoundStart {
             used: form(&self.used),
             urgent: form(&self.urgent),
             repair: self.repair,
+            exception: u8::from(self.exception.is_some()),
         };
         let mut bytes = raw.as_bytes().to_vec();
         for set in [&self.used, &self.urgent] {
             if let Sparse::Some(bitmap) = set {
                 bytes.extend_from_slice(bitmap.as_bytes());
             }
+        }
+        if let Some(Exception { codec: (codec, level), tensors }) = &self.exception {
+            let (level, codec) = ((*level).into(), *codec);
+            let raw = RawException { tensors: tensors.len().into(), level, codec };
+            bytes.extend_from_slice(raw.as_bytes());
+            bytes.extend_from_slice(tensors.as_bytes());
         }
         bytes
     }
@@ -176,14 +210,16 @@ impl RoundStart {
     /// If they are anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StartError> {
         let (raw, sets) = RawStart::ref_from_prefix(bytes).map_err(|_| StartError)?;
-        let blocks = raw.blocks.get();
-        let (used, sets) = parse_set(raw.used, blocks, sets)?;
+        let (blocks, used_blocks) = (raw.blocks.get(), raw.used_blocks.get());
+        let (used, sets) = parse_set(raw.used, used_blocks, sets)?;
         let (urgent, rest) = parse_set(raw.urgent, blocks, sets)?;
+        let exception = parse_exception(raw.exception, rest)?;
         let start = Self {
             round: Round(raw.round.get()),
             parameters: Round(raw.parameters.get()),
             task: raw.task()?,
             codec: (raw.codec, raw.level.get()),
+            exception,
             critical: raw.critical == 1,
             rank: raw.rank.get(),
             workers: raw.workers.get(),
@@ -193,13 +229,12 @@ impl RoundStart {
             repair: raw.repair,
             blocks,
             used_round: Round(raw.used_round.get()),
+            used_blocks,
             used,
             urgent,
         };
-        let sound = rest.is_empty()
-            && start.allowance <= start.blocks
-            && start.rank < start.workers
-            && raw.critical <= 1;
+        let sound =
+            start.allowance <= start.blocks && start.rank < start.workers && raw.critical <= 1;
         if sound { Ok(start) } else { Err(StartError) }
     }
 }
@@ -241,6 +276,19 @@ fn parse_set(form: u8, blocks: u32, bytes: &[u8]) -> Result<(Sparse, &[u8]), Sta
     }
 }
 
+/// What the rest of a start says.
+fn parse_exception(form: u8, bytes: &[u8]) -> Result<Option<Exception>, StartError> {
+    match form {
+        0 if bytes.is_empty() => Ok(None),
+        1 => {
+            let (raw, bits) = RawException::ref_from_prefix(bytes).map_err(|_| StartError)?;
+            let tensors = Bitmap::from_bytes(bits, raw.tensors.get()).ok_or(StartError)?;
+            Ok(Some(Exception { codec: (raw.codec, raw.level.get()), tensors }))
+        }
+        _ => Err(StartError),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand_chacha::rand_core::RngCore;
@@ -260,6 +308,7 @@ mod tests {
             parameters: Round(3),
             task,
             codec: (5, 100),
+            exception: None,
             critical: true,
             rank: 1,
             workers: 3,
@@ -269,9 +318,14 @@ mod tests {
             repair: 1,
             blocks: 13,
             used_round: Round(3),
+            used_blocks: 13,
             used: Sparse::of(&used),
             urgent: Sparse::of(&urgent),
         }
+    }
+
+    fn exception() -> Exception {
+        Exception { codec: (6, 500), tensors: Bitmap::from_bytes(&[0x42, 1], 9).unwrap() }
     }
 
     #[test]
@@ -281,8 +335,21 @@ mod tests {
         insta::assert_snapshot!(rows.join("\n"), @r"
         04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00
         40 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
-        03 00 00 00 00 00 01 00 03 00 c8 00 64 00 00 05
-        01 02 02 01 fe 1f 00 10
+        03 00 00 00 0d 00 00 00 00 00 01 00 03 00 c8 00
+        64 00 00 05 01 02 02 01 00 fe 1f 00 10
+        ");
+    }
+
+    #[test]
+    fn layout_of_an_exception_is_pinned() {
+        let start = RoundStart { exception: Some(exception()), ..start(Task::Finish) };
+        let rows: Vec<String> = start.to_bytes().chunks(16).map(hex).collect();
+        insta::assert_snapshot!(rows.join("\n"), @r"
+        04 00 00 00 03 00 00 00 00 00 00 00 00 00 00 00
+        00 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
+        03 00 00 00 0d 00 00 00 00 00 01 00 03 00 c8 00
+        64 00 02 05 01 02 02 01 01 fe 1f 00 10 09 00 00
+        00 f4 01 06 42 01
         ");
     }
 
@@ -294,15 +361,17 @@ mod tests {
             Task::Finish,
         ] {
             for used in [Sparse::None, Sparse::All, start(task).used] {
-                let start = RoundStart { used, ..start(task) };
-                assert_eq!(RoundStart::from_bytes(&start.to_bytes()), Ok(start));
+                for exception in [None, Some(exception())] {
+                    let start = RoundStart { used: used.clone(), exception, ..start(task) };
+                    assert_eq!(RoundStart::from_bytes(&start.to_bytes()), Ok(start));
+                }
             }
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        let good = start(Task::Finish).to_bytes();
+        let good = RoundStart { exception: Some(exception()), ..start(Task::Finish) }.to_bytes();
         for len in 0..good.len() {
             assert_eq!(RoundStart::from_bytes(&good[..len]), Err(StartError));
         }
@@ -312,8 +381,12 @@ mod tests {
             let at = rng::below(&mut rng, bytes.len() as u64) as usize;
             bytes[at] = rng.next_u32() as u8;
             if let Ok(start) = RoundStart::from_bytes(&bytes) {
-                assert_eq!(start.used.to_bitmap(start.blocks).len(), start.blocks, "seed {seed}");
+                assert_eq!(start.urgent.to_bitmap(start.blocks).len(), start.blocks, "seed {seed}");
             }
         }
+        let huge = [&good[..good.len() - 9], &u32::MAX.to_le_bytes(), &good[good.len() - 5..]];
+        assert_eq!(RoundStart::from_bytes(&huge.concat()), Err(StartError));
+        let more = [&start(Task::Finish).to_bytes()[..], &[0]].concat();
+        assert_eq!(RoundStart::from_bytes(&more), Err(StartError));
     }
 }

@@ -34,7 +34,7 @@ use super::policy::Policy;
 use super::pushtime::PushTime;
 use crate::codec::Codec;
 use crate::event::{Event, Stamped};
-use crate::flat::{Encoded, Layout};
+use crate::flat::{Codecs, Encoded, Layout};
 use crate::ids::{Round, SessionId, WorkerId};
 use crate::mlt::Governor;
 use crate::units::Instant;
@@ -132,14 +132,15 @@ impl ServerCore {
     ) -> Self {
         assert_eq!(parameters.len(), layout.values());
         let mut pull = Encoded::default();
-        pull.fill(&layout, Codec::Raw, &parameters);
+        let raw = Codecs::uniform(&layout, Codec::Raw);
+        pull.fill(&layout, &raw, &parameters);
         Self {
             sgd: Sgd::new(config.sgd, layout.values()),
             rollback: Rollback::default(),
             policy: Policy::new(config.policy.clone()),
             cursor: Cursor::new(config.slots),
             push_time: PushTime::default(),
-            average: Average::new(&layout, config.codec, 0),
+            average: Average::new(&layout, raw, 0),
             pull,
             cookies: Cookies::new(entropy),
             capacity,

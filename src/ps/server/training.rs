@@ -9,10 +9,12 @@ use crate::ids::{BlockIndex, Round, WorkerId};
 use crate::mlt::{Close, Deadlines, Inbound, Scheme};
 use crate::ps::credit;
 use crate::ps::cursor::Slice;
+use crate::ps::member::Member;
 use crate::ps::missing::Missing;
+use crate::ps::terms::Terms;
 use crate::simd::BlockKernels;
 use crate::units::{Instant, Tolerance};
-use crate::wire::{Task, TransferId, TransferKind};
+use crate::wire::{Sparse, Task, TransferId, TransferKind};
 
 /// The state of a training round.
 #[derive(Debug)]
@@ -100,16 +102,20 @@ impl Training {
 }
 
 impl ServerCore {
-    /// Tolerance and codec of the next pushes. Before the learning rate steps down, everything unsaid is said.
-    pub(super) fn push_terms(&self) -> (Tolerance, Codec) {
-        let flush = self.config.schedule.drops_after(self.trained + 1);
-        if flush && self.config.missing == Missing::Feedback {
-            (Tolerance::ZERO, Codec::Raw)
-        } else if self.policy.is_critical() {
-            (self.policy.tolerance(), self.config.critical_codec)
-        } else {
-            (self.policy.tolerance(), self.config.codec)
+    /// Tolerance and codecs of the next pushes. Before the learning rate steps down, everything unsaid is said.
+    pub(super) fn push_terms(&self) -> (Tolerance, Terms) {
+        let config = &self.config;
+        let flush = config.schedule.drops_after(self.trained + 1);
+        if flush && config.missing == Missing::Feedback {
+            return (Tolerance::ZERO, Terms::uniform(Codec::Raw));
         }
+        let terms = Terms::new(config.codec, config.critical_codec, self.critical_tensors());
+        (self.policy.tolerance(), terms)
+    }
+
+    /// The tensors that are in a critical regime.
+    fn critical_tensors(&self) -> Sparse {
+        if self.policy.is_critical() { Sparse::All } else { Sparse::None }
     }
 
     /// When pushes of this tolerance are closed.
@@ -125,8 +131,12 @@ impl ServerCore {
         let number = Round(self.trained + 1);
         let workers = self.ready();
         let count = workers.len() as u16;
-        let (tolerance, codec) = self.push_terms();
-        self.average.reset(&self.layout, codec, count);
+        let (tolerance, terms) = self.push_terms();
+        let codecs = terms.codecs(&self.layout);
+        if !codecs.is_laid_out_like(self.average.codecs()) {
+            self.members.values_mut().for_each(Member::forget_ages);
+        }
+        self.average.reset(&self.layout, codecs, count);
         let lr = self.config.schedule.lr(number.0);
         let critical = self.policy.is_critical();
         self.tell(
@@ -150,8 +160,7 @@ impl ServerCore {
             let window = self.unscheduled(rank, count);
             if let Some(member) = self.members.get_mut(&worker) {
                 member.session.set_credit(credit);
-                let blocks = self.layout.blocks();
-                let inbound = Inbound::new(push, blocks, allowance, Some(urgent), deadlines);
+                let inbound = Inbound::new(push, urgent.len(), allowance, Some(urgent), deadlines);
                 let inbound = inbound.limited(window).closing(self.config.scheme);
                 member.session.expect(inbound);
             }

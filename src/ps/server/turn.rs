@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::{Outcome, Phase, ServerCore};
 use crate::bitmap::Bitmap;
+use crate::codec::Codec;
 use crate::event::Event;
 use crate::flat::{rotated, send_order};
-use crate::ids::{Round, WorkerId};
+use crate::ids::{BlockIndex, Round, WorkerId};
 use crate::mlt::{Outbound, Scheme};
 use crate::ps::missing::Missing;
+use crate::ps::terms::Terms;
 use crate::units::{Instant, Tolerance};
 use crate::wire::{Bye, ByeCode, RoundStart, Sparse, Task, TransferId, TransferKind};
 
@@ -104,13 +106,13 @@ impl ServerCore {
         workers: u16,
         task: Task,
     ) -> (u32, Bitmap) {
-        let blocks = self.layout.blocks();
         let (round, parameters) = (self.round, self.version);
-        let (tolerance, codec) = self.push_terms();
-        // What a scheme never repairs cannot be urgent.
-        let feedback =
-            self.config.missing == Missing::Feedback && self.config.scheme == Scheme::Bounded;
+        let (tolerance, mut terms) = self.push_terms();
         let train = matches!(task, Task::Train { .. });
+        let mut blocks = self.average.codecs().layout(&self.layout).blocks();
+        if !train {
+            (terms, blocks) = (Terms::uniform(Codec::Raw), self.layout.blocks());
+        }
         if task != Task::Finish {
             self.send_pull(now, id, !train);
         }
@@ -122,13 +124,23 @@ impl ServerCore {
             Scheme::Bounded => member.ledger.open(tolerance, blocks),
             _ => member.ledger.open_anew(tolerance, blocks),
         };
-        let urgent =
-            if feedback && train { member.urgent_to_push() } else { Bitmap::zeros(blocks) };
+        let mut urgent = Bitmap::zeros(blocks);
+        // What a scheme never repairs cannot be urgent.
+        if train && self.config.scheme == Scheme::Bounded {
+            if self.config.missing == Missing::Feedback {
+                urgent = member.urgent_to_push(blocks);
+            }
+            for matrix in self.average.codecs().matrices() {
+                matrix.short_blocks().for_each(|block| _ = urgent.insert(BlockIndex(block)));
+            }
+        }
+        let (codec, exception) = terms.to_wire();
         let start = RoundStart {
             round,
             parameters,
             task,
-            codec: codec.to_wire(),
+            codec,
+            exception,
             critical: self.policy.is_critical(),
             rank,
             workers,
@@ -138,6 +150,7 @@ impl ServerCore {
             repair: self.config.scheme.repair(timed) as u8,
             blocks,
             used_round: member.used_round,
+            used_blocks: member.used.len(),
             used: Sparse::of(&member.used),
             urgent: Sparse::of(&urgent),
         };

@@ -4,6 +4,7 @@ use super::{Blocks, End, HELLO_FIRST, State, Work, WorkerCore, WorkerEvent, coun
 use crate::bitmap::Bitmap;
 use crate::ids::Round;
 use crate::mlt::{Arrival, SessionEvent};
+use crate::ps::terms::Terms;
 use crate::units::Instant;
 use crate::wire::{
     Bye, ByeCode, Message, Reject, RoundStart, Task, TransferKind, VERSION, Welcome,
@@ -129,10 +130,16 @@ impl WorkerCore {
     }
 
     fn handle_start(&mut self, start: RoundStart) {
-        let Some(State { setup, residual, update, encoded, pushed, .. }) = &mut self.state else {
+        let Some(State { setup, residual, update, encoded, codecs, wanted, pushed, .. }) =
+            &mut self.state
+        else {
             return;
         };
-        let blocks = setup.layout.blocks();
+        *wanted = match Terms::from_wire(&setup.layout, &start) {
+            Ok(terms) => terms.codecs(&setup.layout),
+            Err(why) => return self.leave(ByeCode::Refused, &why),
+        };
+        let blocks = wanted.layout(&setup.layout).blocks();
         if start.blocks != blocks {
             let why = format!("the server's model has {} blocks, this one {blocks}", start.blocks);
             return self.leave(ByeCode::Refused, &why);
@@ -142,10 +149,11 @@ impl WorkerCore {
             return self.leave(ByeCode::Refused, &why);
         }
         self.session.cancel(TransferKind::Push);
-        if let Some((round, codec)) = pushed.take() {
-            let known = start.used_round == round;
+        if let Some(round) = pushed.take() {
+            let blocks = codecs.layout(&setup.layout).blocks();
+            let known = start.used_round == round && start.used_blocks == blocks;
             let used = if known { start.used.to_bitmap(blocks) } else { Bitmap::zeros(blocks) };
-            residual.settle(&setup.layout, update, encoded, codec, &used);
+            residual.settle(&setup.layout, update, encoded, codecs, &used);
         }
         self.start = Some(start);
     }

@@ -20,7 +20,7 @@ use rand_chacha::rand_core::RngCore;
 pub use self::setup::Setup;
 use crate::bitmap::Bitmap;
 use crate::codec::Codec;
-use crate::flat::{Encoded, Residual};
+use crate::flat::{Codecs, Directions, Encoded, Residual};
 use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
 use crate::mlt::{Admission, Outbound, Owner, Role, Session, Timer};
 use crate::ps::credit;
@@ -132,8 +132,13 @@ struct State {
     residual: Residual,
     update: Vec<f32>,
     encoded: Encoded,
+    directions: Directions,
+    /// How the last push was encoded.
+    codecs: Codecs,
+    /// How the next one is to be.
+    wanted: Codecs,
     /// The push that nothing is known about yet.
-    pushed: Option<(Round, Codec)>,
+    pushed: Option<Round>,
 }
 
 /// See the [module](self); driven as [`crate::mlt`] says.
@@ -294,6 +299,9 @@ impl WorkerCore {
             residual: Residual::new(&setup.layout),
             update: vec![0.0; values],
             encoded: Encoded::default(),
+            directions: Directions::default(),
+            codecs: Codecs::default(),
+            wanted: Codecs::default(),
             pushed: None,
             setup,
         });

@@ -2,7 +2,6 @@
 
 use super::{Delivery, State, WorkerCore};
 use crate::bitmap::Bitmap;
-use crate::codec::Codec;
 use crate::flat::{Layout, Tensor, send_order};
 use crate::mlt::{Outbound, Repair};
 use crate::wire::{ByeCode, Report, Task, TransferId, TransferKind};
@@ -11,7 +10,18 @@ impl WorkerCore {
     /// Pushes a gradient. One that is not finite is refused: the worker leaves.
     pub(super) fn trained(&mut self, delivery: Delivery, loss: f64) {
         let current = self.is_current(&delivery);
-        let Some(State { setup, residual, update, encoded, pushed, .. }) = &mut self.state else {
+        let Some(State {
+            setup,
+            residual,
+            update,
+            directions,
+            encoded,
+            codecs,
+            wanted,
+            pushed,
+            ..
+        }) = &mut self.state
+        else {
             return;
         };
         let Delivery { mut gradient, parameters, round, .. } = delivery;
@@ -29,24 +39,24 @@ impl WorkerCore {
             // The round went on without us: nothing of this was said, all of it will be.
             if setup.feedback {
                 let none = Bitmap::zeros(setup.layout.blocks());
-                residual.settle(&setup.layout, update, encoded, Codec::Raw, &none);
+                residual.settle(&setup.layout, update, encoded, codecs, &none);
             }
             return;
         };
-        let (number, level) = start.codec;
-        let Some(codec) = Codec::from_wire(number, level) else {
-            let why = format!(
-                "the server wants codec {number} at level {level}, which this worker has not"
-            );
-            return self.leave(ByeCode::Refused, &why);
-        };
-        encoded.fill(&setup.layout, codec, update);
+        if !wanted.is_laid_out_like(codecs) {
+            residual.forget_ages();
+        }
+        codecs.clone_from(wanted);
+        let layout = codecs.layout(&setup.layout);
+        let push = directions.put(&setup.layout, codecs, update);
+        encoded.fill(layout, codecs, push);
         if setup.feedback {
-            *pushed = Some((round, codec));
+            *pushed = Some(round);
         }
         let urgent = start.urgent.to_bitmap(start.blocks);
-        let blocks = setup.order.blocks(&setup.layout, update, round, (setup.seed, start.rank));
-        let order = send_order(blocks, &urgent, residual.ages());
+        let whose = (setup.seed, start.rank);
+        let blocks = setup.order.blocks(layout, push, round, whose);
+        let order = send_order(blocks, &urgent, residual.ages(start.blocks));
         let transfer = TransferId { kind: TransferKind::Push, round };
         let push = Outbound::blocks(transfer, order, start.allowance, Some(urgent));
         let Some(repair) = Repair::from_wire(start.repair) else {

@@ -12,7 +12,7 @@ pub mod steps;
 
 use std::sync::OnceLock;
 
-use super::level::{Level, LevelError};
+use super::level::{Level, LevelError, of_level};
 use super::plain::Plain;
 
 /// Hands the list of kernels to a macro, behind what that wants to know itself. `V` is the register of a level.
@@ -48,6 +48,10 @@ macro_rules! kernels {
             fn unshuffle(bytes: &[u8], width: usize, out: &mut [u8]) = bytes::unshuffle;
             /// The sum of the squares.
             fn squares(values: &[f32]) -> f64 = steps::squares;
+            /// The sum of the products.
+            fn inner(left: &[f32], right: &[f32]) -> f64 = steps::inner;
+            /// Adds `value * factor` to `sum`.
+            fn add_scaled(values: &[f32], factor: f32, sum: &mut [f32]) = steps::add_scaled;
             /// Divides all values.
             fn divide(values: &mut [f32], by: f32) = steps::divide;
             /// Adds `values` to `sum`.
@@ -162,16 +166,7 @@ impl BlockKernels {
     /// # Errors
     /// If this processor has not got the level.
     pub fn of(level: Level) -> Result<&'static Self, LevelError> {
-        level.check()?;
-        Ok(match level {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => &AVX512,
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => &AVX2,
-            #[cfg(target_arch = "aarch64")]
-            Level::Neon => &NEON,
-            _ => &SCALAR,
-        })
+        of_level!(level)
     }
 
     /// The kernels of the level that [`Level::detect`] finds when this is first called. Where it finds none, programs

@@ -18,6 +18,26 @@ pub fn squares(values: &[f32]) -> f64 {
 }
 
 #[inline(always)]
+pub fn inner(left: &[f32], right: &[f32]) -> f64 {
+    assert_eq!(left.len(), right.len(), "values to be multiplied are missing");
+    let product = |(a, b): (&f32, &f32)| f64::from(*a) * f64::from(*b);
+    let mut sums = [0.0; SUMS];
+    let ((chunks, rest), (others, end)) = (left.as_chunks::<SUMS>(), right.as_chunks::<SUMS>());
+    for (chunk, other) in chunks.iter().zip(others) {
+        for (sum, pair) in sums.iter_mut().zip(chunk.iter().zip(other)) {
+            *sum += product(pair);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().zip(end).map(product).sum::<f64>()
+}
+
+#[inline(always)]
+pub fn add_scaled(values: &[f32], factor: f32, sum: &mut [f32]) {
+    assert_eq!(values.len(), sum.len(), "values to be added are missing");
+    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * factor);
+}
+
+#[inline(always)]
 pub fn divide(values: &mut [f32], by: f32) {
     values.iter_mut().for_each(|value| *value /= by);
 }

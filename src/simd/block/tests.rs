@@ -55,6 +55,7 @@ fn everything(kernels: &BlockKernels, values: &[f32], sum: &[f32]) -> Vec<(&'sta
     values_of("widen_f32", &|out| kernels.widen_f32(&raw, out));
     values_of("add_f32", &|out| kernels.add_f32(&raw, out));
     values_of("add", &|out| kernels.add(values, out));
+    values_of("add_scaled", &|out| kernels.add_scaled(values, 0.3, out));
     values_of("divide", &|out| kernels.divide(out, 3.0));
     values_of("dequantise", &|out| kernels.dequantise(&raw[..n], -0.7, 0.01, out));
     values_of("add_quantised", &|out| kernels.add_quantised(&raw[..n], -0.7, 0.01, out));
@@ -95,6 +96,8 @@ fn everything(kernels: &BlockKernels, values: &[f32], sum: &[f32]) -> Vec<(&'sta
         });
     }
     bytes_of("squares", 8, &|out| out.copy_from_slice(&kernels.squares(values).to_le_bytes()));
+    let inner = kernels.inner(values, sum);
+    bytes_of("inner", 8, &|out| out.copy_from_slice(&inner.to_le_bytes()));
     let mean = kernels.mean_magnitude(values);
     bytes_of("mean_magnitude", 4, &|out| out.copy_from_slice(&mean.to_le_bytes()));
     all
@@ -247,6 +250,11 @@ fn sums_and_shuffles_are_what_they_are_called() {
         let values = block(&mut rng, len, 0);
         let squares: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
         assert!((kernels.squares(&values) - squares).abs() <= 1e-12 * squares);
+        let halves: Vec<f32> = values.iter().map(|x| x / 2.0).collect();
+        assert_eq!(kernels.inner(&values, &halves), kernels.squares(&values) / 2.0);
+        let mut sum = values.clone();
+        kernels.add_scaled(&halves, -2.0, &mut sum);
+        assert_eq!(sum, vec![0.0; len]);
         let mean = values.iter().map(|&x| f64::from(x.abs())).sum::<f64>() / len.max(1) as f64;
         assert!((f64::from(kernels.mean_magnitude(&values)) - mean).abs() <= 1e-6);
         let bytes: Vec<u8> = (0..4 * len).map(|_| rng.next_u32() as u8).collect();
