@@ -28,16 +28,6 @@ impl Encoded {
         }
     }
 
-    /// Encodes other values of one block, with the codec of the last [`fill`](Self::fill).
-    ///
-    /// # Panics
-    /// If the codec is not one of fixed length.
-    pub fn replace(&mut self, codec: Codec, block: BlockIndex, values: &[f32]) {
-        let range = self.range(block);
-        assert_eq!(codec.fixed_len(values.len()), Some(range.len()), "a block of another length");
-        codec.encode(values, &mut self.bytes[range.start..]);
-    }
-
     /// The bytes of one block.
     ///
     /// # Panics

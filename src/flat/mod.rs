@@ -4,9 +4,11 @@ mod encoded;
 mod layout;
 mod order;
 mod residual;
+mod slots;
 
 pub use crate::codec::BLOCK_VALUES;
 pub use encoded::Encoded;
 pub use layout::{Layout, LayoutError, Tensor};
 pub use order::send_order;
-pub use residual::Residual;
+pub use residual::{RESIDUAL_MAX, Residual, Unsaid, follow};
+pub use slots::Slots;

@@ -58,6 +58,7 @@ pub const KEYS: &[&str] = &[
     "codec",
     "missing",
     "tolerance",
+    "pull-codec",
     "pull-tolerance",
     "policy",
     "clr-freq",
@@ -95,6 +96,8 @@ pub struct Plan {
     pub critical_codec: Codec,
     /// Filler for missing blocks.
     pub missing: Missing,
+    /// Codec of pulls.
+    pub pull_codec: Codec,
     /// Fraction of a pull that may be missing.
     pub pull_tolerance: Tolerance,
     /// What drives the tolerance of pushes.

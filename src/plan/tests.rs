@@ -49,6 +49,7 @@ fn an_empty_plan_is_all_defaults() {
     codec = "raw"
     missing = "feedback"
     tolerance = "0%"
+    pull-codec = "raw"
     pull-tolerance = "0%"
     policy = "static"
     transport = "bounded"
@@ -76,6 +77,7 @@ fn a_synthetic_plan_has_no_training_keys() {
     codec = "raw"
     missing = "feedback"
     tolerance = "2%"
+    pull-codec = "raw"
     pull-tolerance = "0%"
     policy = "clr"
     clr-freq = 10
@@ -178,7 +180,7 @@ fn lines_hold_any_text() {
 fn local_keys_change_no_digest_and_all_others_do() {
     let digest = |text: &str| plan(text).unwrap().digest();
     let base = digest("");
-    insta::assert_snapshot!(base, @"63f30d592213ca7bd2e10514876fc71a86f074fd7cc379327168baf8058c8c30");
+    insta::assert_snapshot!(base, @"f7e5c09670778404060da24dd8ca193e295156b445208e4c95548c6a8d0d66c9");
     assert_eq!(base, digest("name = 'a'\ndata-dir = '/b'"));
     let texts = [
         "lr = 0.1",
@@ -221,7 +223,8 @@ fn random(seed: u64) -> String {
     let codecs = ["raw", "fp16", "uint8+lz4", "topk:0.0123+fp16", "rle"];
     line("codec", format!("'{}'", codecs[below(5) as usize]));
     line("clr-codec", format!("'{}'", codecs[below(5) as usize]));
-    line("missing", format!("'{}'", ["zero", "mean", "feedback"][below(3) as usize]));
+    line("missing", format!("'{}'", Missing::NAMES[below(4) as usize].0));
+    line("pull-codec", format!("'{}'", ["raw", "fp16", "bf16"][below(3) as usize]));
     line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
     line("policy", format!("'{}'", ["static", "clr"][below(2) as usize]));
     let transports = ["bounded", "reliable", "tcp", "tcp-streamed:bbr"];

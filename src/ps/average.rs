@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use crate::bitmap::Bitmap;
 use crate::codec::{Codec, DecodeError};
 use crate::flat::Layout;
-use crate::ids::BlockIndex;
+use crate::ids::{BlockIndex, WorkerId};
+use crate::ps::imputed::Imputed;
 use crate::ps::missing::Missing;
 use crate::simd::BlockKernels;
 
@@ -31,6 +32,7 @@ pub struct Average {
     parts: Vec<Part>,
     /// Blocks whose sum is final and was not asked for yet.
     complete: VecDeque<BlockIndex>,
+    imputed: Imputed,
 }
 
 impl Average {
@@ -46,6 +48,7 @@ impl Average {
             contributors: vec![0; blocks as usize],
             parts: vec![part; workers.into()],
             complete: VecDeque::new(),
+            imputed: Imputed::default(),
         }
     }
 
@@ -129,6 +132,12 @@ impl Average {
         &self.parts[usize::from(rank)].received
     }
 
+    /// All that was averaged so far, and of other blocks what was added up.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.sum
+    }
+
     /// The next block to which no worker adds any more, each once.
     pub fn poll_complete(&mut self) -> Option<BlockIndex> {
         self.complete.pop_front()
@@ -136,17 +145,57 @@ impl Average {
 
     /// The average of a complete block; to be asked for once.
     ///
-    /// Divided by the number of workers; only with [`Missing::Mean`] by the number of contributions.
+    /// Divided by the number of workers; with [`Missing::Mean`] by the number of contributions, and with
+    /// [`Missing::Imputed`] too, if they are half of the workers at least.
     pub fn mean(&mut self, layout: &Layout, block: BlockIndex, missing: Missing) -> &[f32] {
-        let workers = self.parts.len() as u16;
-        debug_assert_eq!(self.turn[block.usize()], workers);
-        let by = match missing {
-            Missing::Mean => self.contributors[block.usize()].max(1),
-            Missing::Zero | Missing::Feedback => workers,
-        };
-        let sum = &mut self.sum[layout.range(block)];
+        debug_assert_eq!(usize::from(self.turn[block.usize()]), self.parts.len());
+        let (by, range) = (self.divisor(block, missing), layout.range(block));
+        let sum = &mut self.sum[range.clone()];
+        if missing == Missing::Imputed {
+            let heard = |part: &Part| part.received.contains(block);
+            for (rank, _) in self.parts.iter().enumerate().filter(|(_, part)| heard(part)) {
+                self.imputed.deduct(rank, range.clone(), sum);
+            }
+        }
         BlockKernels::detected().divide(sum, by.into());
         sum
+    }
+
+    fn divisor(&self, block: BlockIndex, missing: Missing) -> u16 {
+        let (workers, heard) = (self.parts.len() as u16, self.contributors[block.usize()]);
+        match missing {
+            Missing::Mean => heard.max(1),
+            Missing::Imputed if 2 * u32::from(heard) >= u32::from(workers) => heard,
+            Missing::Zero | Missing::Feedback | Missing::Imputed => workers,
+        }
+    }
+
+    /// Something may stand in the place of these workers, who push in this order for a step at this learning rate.
+    pub fn impute(&mut self, workers: &[WorkerId], lr: f64) {
+        self.imputed.begin(workers, lr);
+    }
+
+    /// Remembers what stood in the place of missing blocks, once the whole step is taken: a round that is taken back
+    /// leaves no trace here.
+    pub fn remember(&mut self, layout: &Layout) {
+        for block in (0..layout.blocks()).map(BlockIndex) {
+            let (by, range) = (self.divisor(block, Missing::Imputed), layout.range(block));
+            let filled = by == self.contributors[block.usize()];
+            for (rank, part) in self.parts.iter().enumerate() {
+                if part.received.contains(block) {
+                    self.imputed.settle(rank, range.clone());
+                } else if filled {
+                    let filler = &self.sum[range.clone()];
+                    self.imputed.remember(rank, range.clone(), filler, layout.values());
+                }
+            }
+        }
+    }
+
+    /// What stood in the place of the worker with this rank and was not deducted yet; empty if nothing ever did.
+    #[cfg(test)]
+    pub fn imputed(&self, rank: u16) -> &[f32] {
+        self.imputed.debt(rank.into())
     }
 }
 

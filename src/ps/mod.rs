@@ -5,6 +5,7 @@ pub mod check;
 pub mod config;
 mod cookie;
 mod cursor;
+mod imputed;
 mod ledger;
 mod member;
 pub mod missing;

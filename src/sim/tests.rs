@@ -1,6 +1,7 @@
 //! The cores against every kind of weather.
 
 mod half;
+mod imputed;
 mod port;
 mod scheme;
 mod stranger;
@@ -35,6 +36,7 @@ struct Case {
     pull_tolerance: &'static str,
     scheme: Scheme,
     codec: Codec,
+    pull_codec: Codec,
     missing: Missing,
     net: String,
     seed: u64,
@@ -52,6 +54,7 @@ impl Default for Case {
             pull_tolerance: "0",
             scheme: Scheme::Bounded,
             codec: Codec::Raw,
+            pull_codec: Codec::Raw,
             missing: Missing::Feedback,
             net: String::new(),
             seed: 1,
@@ -95,6 +98,7 @@ impl Case {
             missing: self.missing,
             codec: self.codec,
             critical_codec: Codec::Fp16,
+            pull_codec: self.pull_codec,
             pull_tolerance: self.pull_tolerance.parse().unwrap(),
             scheme: self.scheme,
             streamed: true,
@@ -117,12 +121,13 @@ impl Case {
             self.seed,
             Instant::ZERO,
         );
-        let feedback = self.missing == Missing::Feedback;
+        let (feedback, pull_codec) = (self.missing.is_repeated(), self.pull_codec);
         let processor = || {
             let setup = Setup {
                 layout: layout.clone(),
                 engine: String::new(),
                 feedback,
+                pull_codec,
                 slots: 1,
                 batch: 10,
                 train_len: 100,
@@ -234,7 +239,8 @@ fn within_any_tolerance_the_books_balance() {
         let case = Case {
             tolerance: ["2%", "10%", "40%"][seed as usize % 3],
             pull_tolerance: ["0", "5%"][seed as usize % 2],
-            missing: [Missing::Feedback, Missing::Zero, Missing::Mean][seed as usize / 3 % 3],
+            missing: Missing::NAMES[seed as usize / 3 % 4].1,
+            pull_codec: [Codec::Raw, Codec::Bf16][seed as usize / 2 % 2],
             codec: Codec::ALL[seed as usize / 7 % Codec::ALL.len()],
             net: [
                 "loss=1%",

@@ -2,7 +2,7 @@
 //!
 //! It travels as a reliable transfer of its own, one datagram for a model of up to a few thousand blocks.
 
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{F64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::bitmap::Bitmap;
@@ -66,7 +66,7 @@ impl Sparse {
 }
 
 /// What the server says to one worker at the start of a round.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RoundStart {
     /// Which round.
     pub round: Round,
@@ -98,6 +98,8 @@ pub struct RoundStart {
     pub used: Sparse,
     /// Blocks that must arrive in this push whatever the tolerance.
     pub urgent: Sparse,
+    /// Learning rate of the step that the push goes into, finite and at least 0.
+    pub lr: f64,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -122,9 +124,10 @@ struct RawStart {
     used: u8,
     urgent: u8,
     repair: u8,
+    lr: F64,
 }
 
-const _: () = assert!(size_of::<RawStart>() == 52);
+const _: () = assert!(size_of::<RawStart>() == 60);
 
 /// Bytes that are no [`RoundStart`]: the server speaks another dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -160,6 +163,7 @@ impl RoundStart {
             used: form(&self.used),
             urgent: form(&self.urgent),
             repair: self.repair,
+            lr: self.lr.into(),
         };
         let mut bytes = raw.as_bytes().to_vec();
         for set in [&self.used, &self.urgent] {
@@ -195,8 +199,11 @@ impl RoundStart {
             used_round: Round(raw.used_round.get()),
             used,
             urgent,
+            lr: raw.lr.get(),
         };
         let sound = rest.is_empty()
+            && start.lr.is_finite()
+            && start.lr >= 0.0
             && start.allowance <= start.blocks
             && start.rank < start.workers
             && raw.critical <= 1;
@@ -271,6 +278,7 @@ mod tests {
             used_round: Round(3),
             used: Sparse::of(&used),
             urgent: Sparse::of(&urgent),
+            lr: 0.05,
         }
     }
 
@@ -282,7 +290,7 @@ mod tests {
         04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00
         40 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
         03 00 00 00 00 00 01 00 03 00 c8 00 64 00 00 05
-        01 02 02 01 fe 1f 00 10
+        01 02 02 01 9a 99 99 99 99 99 a9 3f fe 1f 00 10
         ");
     }
 
@@ -313,6 +321,7 @@ mod tests {
             bytes[at] = rng.next_u32() as u8;
             if let Ok(start) = RoundStart::from_bytes(&bytes) {
                 assert_eq!(start.used.to_bitmap(start.blocks).len(), start.blocks, "seed {seed}");
+                assert!(start.lr.is_finite() && start.lr >= 0.0, "seed {seed}");
             }
         }
     }

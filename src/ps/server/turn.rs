@@ -8,7 +8,6 @@ use crate::event::Event;
 use crate::flat::send_order;
 use crate::ids::{Round, WorkerId};
 use crate::mlt::{Outbound, Scheme};
-use crate::ps::missing::Missing;
 use crate::units::{Instant, Tolerance};
 use crate::wire::{Bye, ByeCode, RoundStart, Sparse, Task, TransferId, TransferKind};
 
@@ -108,8 +107,7 @@ impl ServerCore {
         let (round, parameters) = (self.round, self.version);
         let (tolerance, codec) = self.push_terms();
         // What a scheme never repairs cannot be urgent.
-        let feedback =
-            self.config.missing == Missing::Feedback && self.config.scheme == Scheme::Bounded;
+        let feedback = self.config.missing.is_repeated() && self.config.scheme == Scheme::Bounded;
         let train = matches!(task, Task::Train { .. });
         if task != Task::Finish {
             self.send_pull(now, id, !train);
@@ -140,6 +138,7 @@ impl ServerCore {
             used_round: member.used_round,
             used: Sparse::of(&member.used),
             urgent: Sparse::of(&urgent),
+            lr: self.config.schedule.lr(self.trained + 1),
         };
         let transfer = TransferId { kind: TransferKind::Start, round };
         member.session.send(Outbound::blob(transfer, start.to_bytes()));

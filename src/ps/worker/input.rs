@@ -147,6 +147,9 @@ impl WorkerCore {
             let used = if known { start.used.to_bitmap(blocks) } else { Bitmap::zeros(blocks) };
             residual.settle(&setup.layout, update, encoded, codec, &used);
         }
+        if matches!(start.task, Task::Train { .. }) {
+            residual.follow(start.lr);
+        }
         self.start = Some(start);
     }
 

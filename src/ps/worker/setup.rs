@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::codec::Codec;
 use crate::flat::Layout;
 use crate::wire::Task;
 
@@ -14,6 +15,8 @@ pub struct Setup {
     pub engine: String,
     /// Whether what was not used is said again.
     pub feedback: bool,
+    /// Codec of pulls; blocks as long as raw ones are raw.
+    pub pull_codec: Codec,
     /// Shards that the training data is dealt into.
     pub slots: u16,
     /// Training examples of one round at most.
@@ -53,6 +56,7 @@ mod tests {
             layout: Arc::new(layout),
             engine: String::new(),
             feedback: true,
+            pull_codec: Codec::Raw,
             slots: 3,
             batch: 32,
             train_len: 100,
