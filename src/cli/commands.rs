@@ -85,6 +85,8 @@ macro_rules! plan_command {
             codec
             /// filler for missing blocks: zero, mean, feedback or imputed (default: feedback)
             missing
+            /// order of the blocks of a push, behind urgent and old ones: rotated, magnitude or random (default: rotated)
+            order
             /// fraction of a push that may be missing, such as 2% (default: 0)
             tolerance
             /// codec of pulls: raw, fp16 or bf16; before an evaluation always raw (default: raw)

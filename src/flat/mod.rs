@@ -9,6 +9,6 @@ mod slots;
 pub use crate::codec::BLOCK_VALUES;
 pub use encoded::Encoded;
 pub use layout::{Layout, LayoutError, Tensor};
-pub use order::send_order;
+pub use order::{Order, rotated, send_order};
 pub use residual::{RESIDUAL_MAX, Residual, Unsaid, follow};
 pub use slots::Slots;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::event::{Event, Stamped};
-use crate::flat::Layout;
+use crate::flat::{Layout, Order};
 use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::missing::Missing;
@@ -50,6 +50,8 @@ fn processor(layout: &Arc<Layout>) -> Processor {
         engine: String::new(),
         feedback: true,
         pull_codec: crate::codec::Codec::Raw,
+        order: Order::Rotated,
+        seed: 1,
         slots: 1,
         batch: 1,
         train_len: 100,

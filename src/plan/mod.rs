@@ -26,6 +26,7 @@ pub use source::{Choice, Document, Entry, Origin, overlay};
 pub use text::line;
 
 use crate::codec::Codec;
+use crate::flat::Order;
 use crate::model::Engine;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::SgdConfig;
@@ -57,6 +58,7 @@ pub const KEYS: &[&str] = &[
     "seed",
     "codec",
     "missing",
+    "order",
     "tolerance",
     "pull-codec",
     "pull-tolerance",
@@ -98,6 +100,8 @@ pub struct Plan {
     pub missing: Missing,
     /// Codec of pulls.
     pub pull_codec: Codec,
+    /// In which order blocks are pushed.
+    pub order: Order,
     /// Fraction of a pull that may be missing.
     pub pull_tolerance: Tolerance,
     /// What drives the tolerance of pushes.

@@ -78,6 +78,7 @@ impl Plan {
             pull_codec: typed
                 .read("pull-codec", "`raw`, `fp16` or `bf16`", pull_codec)?
                 .unwrap_or_default(),
+            order: typed.named("order")?.unwrap_or_default(),
             pull_tolerance: typed.tolerance("pull-tolerance")?,
             policy,
             transport: typed.transport()?,

@@ -48,6 +48,7 @@ fn an_empty_plan_is_all_defaults() {
     seed = 1
     codec = "raw"
     missing = "feedback"
+    order = "rotated"
     tolerance = "0%"
     pull-codec = "raw"
     pull-tolerance = "0%"
@@ -76,6 +77,7 @@ fn a_synthetic_plan_has_no_training_keys() {
     seed = 1
     codec = "raw"
     missing = "feedback"
+    order = "rotated"
     tolerance = "2%"
     pull-codec = "raw"
     pull-tolerance = "0%"
@@ -225,6 +227,7 @@ fn random(seed: u64) -> String {
     line("clr-codec", format!("'{}'", codecs[below(5) as usize]));
     line("missing", format!("'{}'", Missing::NAMES[below(4) as usize].0));
     line("pull-codec", format!("'{}'", ["raw", "fp16", "bf16"][below(3) as usize]));
+    line("order", format!("'{}'", ["rotated", "magnitude", "random"][below(3) as usize]));
     line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
     line("policy", format!("'{}'", ["static", "clr"][below(2) as usize]));
     let transports = ["bounded", "reliable", "tcp", "tcp-streamed:bbr"];

@@ -62,12 +62,23 @@ pub(super) fn prepared(
     let Brief { plan, recipe } = brief;
     let feedback = plan.missing.is_repeated();
     let (slots, batch, pull_codec) = (plan.slots(), plan.batch(), plan.pull_codec);
+    let (order, seed) = (plan.order, plan.seed);
     let (Load::Training(training), Some(recipe)) = (&plan.load, recipe) else {
         let DataSize { train: train_len, test: test_len } = plan.examples(DataSize::default());
         let layout = Arc::new(synthetic_layout(&plan.load));
         let engine = "a synthetic load".to_owned();
-        let setup =
-            Setup { layout, engine, feedback, pull_codec, slots, batch, train_len, test_len };
+        let setup = Setup {
+            layout,
+            engine,
+            feedback,
+            pull_codec,
+            order,
+            seed,
+            slots,
+            batch,
+            train_len,
+            test_len,
+        };
         return Ok(Prepared { setup, compute: Box::new(Synthetic) });
     };
     let Training { engine, dataset, shards, augment, .. } = training;
@@ -84,6 +95,8 @@ pub(super) fn prepared(
         engine: model.to_string(),
         feedback,
         pull_codec,
+        order,
+        seed,
         slots,
         batch,
         train_len: dataset.info.train_len as u64,

@@ -221,6 +221,7 @@ impl ServerCore {
             gone: if gone { missing } else { 0 },
             sent: inbound.map_or(0, |push| push.credit().ordinal()),
             datagrams: inbound.map_or(0, |push| push.credit().datagrams()),
+            passes: 1 + inbound.map_or(0, |push| push.passes().into()),
             bytes: inbound.map_or(0, Inbound::bytes),
             allowance: member.ledger.left(),
             residual: unsaid.map(|unsaid| unsaid.norm),

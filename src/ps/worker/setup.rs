@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::Codec;
-use crate::flat::Layout;
+use crate::flat::{Layout, Order};
 use crate::wire::Task;
 
 /// What a worker knows once it has the plan and its data.
@@ -17,6 +17,10 @@ pub struct Setup {
     pub feedback: bool,
     /// Codec of pulls; blocks as long as raw ones are raw.
     pub pull_codec: Codec,
+    /// In which order blocks are pushed.
+    pub order: Order,
+    /// The run's seed.
+    pub seed: u64,
     /// Shards that the training data is dealt into.
     pub slots: u16,
     /// Training examples of one round at most.
@@ -57,6 +61,8 @@ mod tests {
             engine: String::new(),
             feedback: true,
             pull_codec: Codec::Raw,
+            order: Order::Rotated,
+            seed: 1,
             slots: 3,
             batch: 32,
             train_len: 100,
