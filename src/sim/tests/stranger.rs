@@ -73,8 +73,8 @@ fn a_stray_datagram_without_a_return_address_is_not_answered() {
     let mut buf = Vec::new();
     world.run(Duration::ZERO, |_, _| true);
     while world.server.poll_transmit(world.now, &mut buf).is_some() {}
-    let ping = crate::wire::Message::Ping(false);
-    let header = crate::wire::Header { session: SessionId(9), number: PacketNumber(1) };
+    let ping = Message::Ping(false);
+    let header = Header { session: SessionId(9), number: PacketNumber(1) };
     ping.write(Carrier::Datagrams, header, &mut buf);
     let ping = buf.clone();
     world.server.handle_datagram(world.now, world.now, "10.9.9.9:0".parse().unwrap(), &ping);
