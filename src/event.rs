@@ -110,6 +110,10 @@ pub struct PushClosed {
     pub bytes: u64,
     /// Allowance left after this round, in ten-thousandths of a block.
     pub allowance: u64,
+    /// L2 norm of what the worker had not got across before this push; none if its report did not come.
+    pub residual: Option<f64>,
+    /// What the worker gave up of it, because it was beyond all bounds.
+    pub clipped: Option<f64>,
     /// From the start of the round to the worker's first datagram (network and compute), in nanoseconds.
     pub wait_ns: u64,
     /// From the worker's first datagram to the close, in nanoseconds.

@@ -83,13 +83,15 @@ macro_rules! plan_command {
             /// codec of pushes: raw, fp16, bf16, uint8, rle, topk:0.01 (of the values), topk:0.01+fp16, sign1, lz4,
             /// fp16+lz4, bf16+lz4, uint8+lz4, rle+lz4 or powersgd:2 (rank 1, 2 or 4) (default: raw)
             codec
-            /// filler for missing blocks: zero, mean or feedback (default: feedback)
+            /// filler for missing blocks: zero, mean, feedback or imputed (default: feedback)
             missing
             /// order of the blocks of a push, after urgent and old ones: rotated, magnitude or random
             /// (default: rotated)
             order
             /// fraction of a push that may be missing, such as 2% (default: 0)
             tolerance
+            /// codec of pulls: raw, fp16 or bf16; before an evaluation always raw (default: raw)
+            pull_codec
             /// fraction of a pull that may be missing (default: 0)
             pull_tolerance
             /// what drives the tolerance: static or clr (default: static)

@@ -2,7 +2,7 @@
 
 use super::measure::{MEASURES, Measure, Row};
 use crate::nearest::nearest;
-use crate::plan::{Choice, KEYS, PlanError, unknown};
+use crate::plan::{Choice, Entry, KEYS, PlanError, unknown};
 use crate::report::{Chart, Panel};
 use crate::units::ByteSize;
 
@@ -148,18 +148,22 @@ fn value(row: &Row<'_>, key: &str) -> String {
     }
 }
 
-fn refused(choice: &Choice, reason: String) -> PlanError {
-    PlanError::Refused { entry: choice.entry(0).to_string(), reason }
+pub(super) fn refused(choice: &Choice, reason: String) -> PlanError {
+    refusal(&choice.entry(0), reason)
 }
 
-fn one(choice: &Choice) -> Result<String, PlanError> {
+pub(super) fn refusal(entry: &Entry, reason: String) -> PlanError {
+    PlanError::Refused { entry: entry.to_string(), reason }
+}
+
+pub(super) fn one(choice: &Choice) -> Result<String, PlanError> {
     match choice.list {
         true => Err(refused(choice, "expected one value".to_owned())),
         false => Ok(choice.texts[0].clone()),
     }
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     choice: &Choice,
     read: impl Fn(String) -> Result<T, PlanError>,
 ) -> Result<Vec<T>, PlanError> {
@@ -172,7 +176,7 @@ fn yes_or_no(choice: &Choice) -> Result<bool, PlanError> {
         .and_then(|text| read(text).ok_or_else(|| refused(choice, "expected true or false".into())))
 }
 
-fn file_stem(choice: &Choice) -> Result<String, PlanError> {
+pub(super) fn file_stem(choice: &Choice) -> Result<String, PlanError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let name = one(choice)?;
     match !name.is_empty() && name.chars().all(plain) {
@@ -188,7 +192,7 @@ fn known_key(choice: &Choice, key: String, known: &[&str]) -> Result<String, Pla
     }
 }
 
-fn measure(choice: &Choice, name: &str) -> Result<Measure, PlanError> {
+pub(super) fn measure(choice: &Choice, name: &str) -> Result<Measure, PlanError> {
     let names = || MEASURES.iter().map(|measure| measure.name);
     let found = MEASURES.iter().find(|measure| measure.name == name);
     found.copied().ok_or_else(|| {

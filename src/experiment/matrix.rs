@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::beside::Beside;
 use super::figure::Figure;
+use super::paired::Paired;
 use super::{ExperimentError, variables};
 use crate::plan::{
     Choice, Document, Entry, KEYS, Plan, PlanError, Words, folder_name, overlay, unknown,
@@ -30,6 +32,10 @@ pub struct Experiment {
     pub cells: Vec<Cell>,
     /// What is drawn of them.
     pub figures: Vec<Figure>,
+    /// What is compared, pair by pair.
+    pub paired: Vec<Paired>,
+    /// What is printed beside it.
+    pub beside: Vec<Beside>,
 }
 
 /// One cell: one plan and one seed.
@@ -46,6 +52,8 @@ pub struct Cell {
     /// The variables and keys in which the cells of the experiment differ (the seed last), with the values of this one.
     /// Keys that are made of variables are not among them.
     pub labels: Vec<(String, String)>,
+    /// For each comparison, the digest of the cell that this one is compared with; none if that is itself.
+    pub baselines: Vec<Option<String>>,
 }
 
 /// More cells than this are a slip of the pen.
@@ -74,10 +82,12 @@ impl Experiment {
         flags: &[Entry],
         words: &Words<'_>,
     ) -> Result<Self, ExperimentError> {
-        let Document { mut choices, mut groups, variables, figures } = document;
+        let Document { mut choices, mut groups, variables, figures, paired, beside } = document;
         known_keys(choices.iter().chain(groups.iter().flatten()))?;
         variables::check(&variables, choices.iter().chain(groups.iter().flatten()))?;
         let figures = Figure::all(&figures, &variables)?;
+        let paired = Paired::all(&paired, &variables)?;
+        let beside = Beside::all(&beside)?;
         let typed = take(&mut choices, "name")?.as_ref().map(folder_name).transpose()?;
         let name = typed.unwrap_or_else(|| name.to_owned());
         let mode = match take(&mut choices, "mode")? {
@@ -104,22 +114,49 @@ impl Experiment {
         let mut digests = HashSet::new();
         for (values, row) in pairs(&product(&variables), &product(&outer)) {
             for rest in groups.iter().flat_map(|group| product(group)) {
-                let entries = variables::fill([row.clone(), rest].concat(), values)?;
-                let plan = Plan::from_entries(overlay(entries, flags.to_vec())?, words)?;
-                let plan = if mode == Mode::Sim { plan.simulated()? } else { plan };
-                let digest = plan.digest();
+                let entries = [row.clone(), rest].concat();
+                // The plan of these entries but for some.
+                let plan = |but: &[Entry]| {
+                    let is_variable = |entry: &&Entry| values.iter().any(|v| v.key == entry.key);
+                    let (other, keys): (Vec<_>, Vec<_>) = but.iter().partition(is_variable);
+                    let values = values.iter().map(|value| {
+                        *other.iter().find(|other| other.key == value.key).unwrap_or(&value)
+                    });
+                    let values: Vec<Entry> = values.cloned().collect();
+                    let entries = variables::fill(entries.clone(), &values)?;
+                    let entries = overlay(entries, keys.into_iter().cloned().collect())?;
+                    let plan = Plan::from_entries(overlay(entries, flags.to_vec())?, words)?;
+                    if mode == Mode::Sim { plan.simulated() } else { Ok(plan) }
+                };
+                let own = plan(&[])?;
+                let digest = own.digest();
                 if digests.insert(digest.clone()) {
+                    let baseline = |paired: &Paired| {
+                        let baseline = plan(&paired.baseline)?.digest();
+                        Ok((baseline != digest).then_some(baseline))
+                    };
+                    let baselines =
+                        paired.iter().map(baseline).collect::<Result<_, PlanError>>()?;
+                    let plan = own;
                     let values = values.iter().map(|value| (value.key.clone(), value.text.clone()));
                     let (variables, labels) = (values.collect(), Vec::new());
-                    cells.push(Cell { mode, plan, digest, variables, labels });
+                    cells.push(Cell { mode, plan, digest, variables, labels, baselines });
                 }
+            }
+        }
+        for (place, paired) in paired.iter().enumerate() {
+            for cell in &mut cells {
+                cell.baselines[place].take_if(|digest| !digests.contains(digest));
+            }
+            if cells.iter().all(|cell| cell.baselines[place].is_none()) {
+                return Err(paired.without_baseline().into());
             }
         }
         let made = |choice: &&Choice| choice.texts.iter().any(|text| text.contains('{'));
         let typed = outer.iter().chain(groups.iter().flatten()).filter(|choice| !made(choice));
         let typed: Vec<&str> = typed.map(|choice| choice.key.as_str()).collect();
         label(&mut cells, &typed);
-        Ok(Self { name, cells, figures })
+        Ok(Self { name, cells, figures, paired, beside })
     }
 }
 

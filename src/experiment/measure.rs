@@ -17,6 +17,8 @@ pub(super) struct Row<'a> {
     pub runs: Vec<Option<&'a Run>>,
     /// The runs of the row that differs in nothing but its transport, which is `reliable`, and in its tolerance.
     pub reliable: Vec<&'a Run>,
+    /// The runs of the row that differs in nothing but its codec, which is `raw`.
+    pub raw: Vec<&'a Run>,
 }
 
 /// A measure: its heading, with the unit.
@@ -65,7 +67,7 @@ const fn wanted(name: &'static str, decimals: usize, of: Of) -> Measure {
 }
 
 /// All measures, in the order of the table.
-pub(super) const MEASURES: [Measure; 28] = [
+pub(super) const MEASURES: [Measure; 34] = [
     always("accuracy %", 2, Runs(|run| run.accuracy.map(|accuracy| 100.0 * accuracy))),
     always("n", 0, Rounds(|row| Some(row.pool().n as f64).filter(|n| *n > 0.0))),
     always("up MB", 2, Runs(|run| Some(run.bytes_up as f64 / MEGA))),
@@ -77,12 +79,22 @@ pub(super) const MEASURES: [Measure; 28] = [
     always("p99 ms", 2, Rounds(|row| row.pool().p99)),
     always("max ms", 2, Rounds(|row| row.pool().max)),
     always("seconds", 2, Runs(|run| Some(run.seconds))),
+    wanted("push B", 0, Runs(Summary::bytes_per_push)),
+    wanted("encode ms", 3, Runs(|run| Some(run.codecs.first()?.encode_ms))),
+    wanted("decode ms", 3, Runs(|run| Some(run.codecs.first()?.decode_ms))),
+    wanted("push ms", 3, Runs(|run| Some(run.push_ms).filter(|ms| *ms > 0.0))),
+    wanted(
+        "push ms / raw",
+        2,
+        Rounds(|row| Some(row.push_ms()? / mean(row.raw.iter().map(push_ms))?)),
+    ),
+    wanted("images/s", 0, Runs(|run| run.images_per_second)),
     wanted("floor ms", 2, Rounds(|row| row.floor_ms(false))),
     wanted("p50 / floor", 2, Rounds(|row| Some(row.pool().p50? / row.floor_ms(false)?))),
     wanted("p99 / floor", 2, Rounds(|row| Some(row.pool().p99? / row.floor_ms(false)?))),
     wanted("p50 / reliable", 3, Rounds(|row| Some(row.pool().p50? / pool(&row.reliable).p50?))),
     wanted("push sent / needed", 3, Rounds(|row| row.sent(row.cell.plan.codec, of_pushes))),
-    wanted("pull sent / needed", 3, Rounds(|row| row.sent(Codec::Raw, of_pulls))),
+    wanted("pull sent / needed", 3, Rounds(|row| row.sent(row.cell.plan.pull_codec, of_pulls))),
     wanted("bytes up / payload", 3, Rounds(|row| row.bytes(|traffic| traffic.bytes_up))),
     wanted("bytes down / payload", 3, Rounds(|row| row.bytes(|traffic| traffic.bytes_down))),
     wanted("delivered %", 2, Rounds(|row| row.delivered().map(|share| 100.0 * share))),
@@ -105,6 +117,15 @@ const fn of_pulls(run: &Summary) -> (u64, u64) {
     (run.pull_owed, run.pull_sent)
 }
 
+fn push_ms(run: &&Run) -> f64 {
+    run.summary.push_ms
+}
+
+fn mean(samples: impl Iterator<Item = f64>) -> Option<f64> {
+    let (n, sum) = samples.fold((0, 0.0), |(n, sum), x| (n + 1, sum + x));
+    (n > 0 && sum > 0.0).then(|| sum / f64::from(n))
+}
+
 /// The rounds of all of `runs`.
 fn pool(runs: &[&Run]) -> RoundMs {
     RoundMs::new(runs.iter().flat_map(|run| run.round_ns.iter().copied()).collect())
@@ -123,6 +144,21 @@ impl Measure {
             Rounds(of) | Storms(of) => of(row).into_iter().collect(),
         };
         Cell::of(&samples, self.decimals)
+    }
+
+    /// Whether each run has its own.
+    pub(super) const fn is_of_runs(&self) -> bool {
+        matches!(self.of, Runs(_))
+    }
+
+    /// What one run has, if each has its own.
+    pub(super) fn of_run(&self, run: &Summary) -> Option<f64> {
+        if let Runs(of) = self.of { of(run) } else { None }
+    }
+
+    /// Decimals that are shown.
+    pub(super) const fn decimals(&self) -> usize {
+        self.decimals
     }
 
     /// What a figure shows.
@@ -155,6 +191,10 @@ impl Measure {
 impl<'a> Row<'a> {
     pub(super) fn finished(&self) -> impl Iterator<Item = &'a Run> {
         self.runs.iter().flatten().copied()
+    }
+
+    fn push_ms(&self) -> Option<f64> {
+        mean(self.finished().map(|run| run.summary.push_ms))
     }
 
     /// The rounds of all seeds.

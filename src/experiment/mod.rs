@@ -3,11 +3,13 @@
 //! Every finished cell is kept under its digest, so that an experiment that was interrupted or extended goes on where
 //! it stopped. Who runs a cell is an argument: a child process of this program, or a test.
 
+mod beside;
 mod child;
 mod figure;
 mod floor;
 mod matrix;
 mod measure;
+mod paired;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,9 +23,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use beside::Beside;
 pub use child::Child;
 pub use figure::Figure;
 pub use matrix::{Cell, Experiment, Mode};
+pub use paired::Paired;
 
 use crate::plan::PlanError;
 use crate::report::{Summary, Table, clock};
@@ -89,6 +93,8 @@ pub enum CellError {
 pub struct Findings {
     /// One row for each cell, seeds taken together.
     pub table: Table,
+    /// Comparisons pair by pair, each under its title.
+    pub paired: Vec<(String, Table)>,
     /// All cells with their results.
     pub cells: Vec<(Cell, Option<Run>)>,
     /// The files that hold tables and figures.
@@ -174,19 +180,29 @@ impl Experiment {
         }
         let cells: Vec<_> = self.cells.iter().cloned().zip(results).collect();
         let rows = table::rows(&cells);
-        let wanted: Vec<_> = self.figures.iter().flat_map(|figure| figure.y.clone()).collect();
-        let table = table::tabulate(&rows, &wanted);
-        let tables =
-            [("txt", table.to_text()), ("csv", table.to_csv()), ("md", table.to_markdown())];
-        let tables = tables.map(|(ending, text)| (format!("table.{ending}"), text));
+        let wanted = self.figures.iter().flat_map(|figure| figure.y.clone());
+        let wanted: Vec<_> = wanted.chain(self.beside.iter().flat_map(Beside::measures)).collect();
+        let table = table::tabulate(&rows, &wanted, &self.beside);
+        let paired = self.paired.iter().enumerate();
+        let paired: Vec<_> =
+            paired.map(|(place, one)| (one.title(), one.tabulate(place, &cells))).collect();
+        let named = [("table", &table)].into_iter();
+        let named = named.chain(
+            self.paired.iter().zip(&paired).map(|(one, (_, table))| (one.name.as_str(), table)),
+        );
+        let tables = named.flat_map(|(name, table)| {
+            let texts =
+                [("txt", table.to_text()), ("csv", table.to_csv()), ("md", table.to_markdown())];
+            texts.map(|(ending, text)| (format!("{name}.{ending}"), text))
+        });
         let figures = self.figures.iter();
         let figures = figures.map(|figure| (format!("{}.svg", figure.name), figure.draw(&rows)));
         let mut files = Vec::new();
-        for (name, text) in tables.into_iter().chain(figures) {
+        for (name, text) in tables.chain(figures) {
             write(&folder.join(&name), text.as_bytes())?;
             files.push(name);
         }
-        Ok(Findings { table, cells, files, failed, interrupted })
+        Ok(Findings { table, paired, cells, files, failed, interrupted })
     }
 }
 

@@ -1,8 +1,11 @@
 //! The table of an experiment.
 
 use super::Run;
+use super::beside::{self, Beside};
 use super::matrix::Cell as Plot;
 use super::measure::{MEASURES, Measure, Row};
+use crate::codec::Codec;
+use crate::plan::Plan;
 use crate::report::{Cell, Column, Table};
 use crate::transport::Transport;
 
@@ -13,37 +16,54 @@ pub(super) fn rows(cells: &[(Plot, Option<Run>)]) -> Vec<Row<'_>> {
         let labels: Vec<_> = cell.labels.iter().filter(|(key, _)| key != "seed").collect();
         match rows.iter_mut().find(|row| row.labels == labels) {
             Some(row) => row.runs.push(run.as_ref()),
-            None => rows.push(Row { cell, labels, runs: vec![run.as_ref()], reliable: Vec::new() }),
+            None => {
+                let (reliable, raw) = (Vec::new(), Vec::new());
+                rows.push(Row { cell, labels, runs: vec![run.as_ref()], reliable, raw });
+            }
         }
     }
-    let peers: Vec<_> = rows.iter().map(|row| reliable(row, &rows)).collect();
-    for (row, reliable) in rows.iter_mut().zip(peers) {
-        row.reliable = reliable;
+    let reliable = |plan: &Plan| plan.transport == Transport::Reliable;
+    let peers: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let reliable = peer(row, &rows, &["transport", "tolerance"], reliable);
+            (reliable, peer(row, &rows, &["codec"], |plan| plan.codec == Codec::Raw))
+        })
+        .collect();
+    for (row, (reliable, raw)) in rows.iter_mut().zip(peers) {
+        (row.reliable, row.raw) = (reliable, raw);
     }
     rows
 }
 
-/// The runs of the `reliable` one among the rows that share all other labels with `row`.
-fn reliable<'a>(row: &Row<'a>, rows: &[Row<'a>]) -> Vec<&'a Run> {
+/// The runs of the one `that` is so among the rows that share with `row` all labels but those of `keys`.
+fn peer<'a>(
+    row: &Row<'a>,
+    rows: &[Row<'a>],
+    keys: &[&str],
+    that: impl Fn(&Plan) -> bool,
+) -> Vec<&'a Run> {
     let rest = |row: &Row<'a>| {
         let labels = row.labels.iter().copied();
-        labels.filter(|(key, _)| key != "transport" && key != "tolerance").collect::<Vec<_>>()
+        labels.filter(|(key, _)| !keys.contains(&key.as_str())).collect::<Vec<_>>()
     };
-    let is_peer = |peer: &&Row<'a>| {
-        peer.cell.plan.transport == Transport::Reliable && rest(peer) == rest(row)
-    };
+    let is_peer = |peer: &&Row<'a>| that(&peer.cell.plan) && rest(peer) == rest(row);
     rows.iter().find(is_peer).map_or_else(Vec::new, |peer| peer.finished().collect())
 }
 
-/// The keys that differ, then the measures: those that every table has, and those that are `wanted`.
-pub(super) fn tabulate(rows: &[Row<'_>], wanted: &[Measure]) -> Table {
+/// The keys that differ, then the measures: those that every table has, and those that are `wanted`, with what others
+/// have `beside` them.
+pub(super) fn tabulate(rows: &[Row<'_>], wanted: &[Measure], beside: &[Beside]) -> Table {
     let keys = rows.first().map_or(0, |row| row.labels.len());
     let mut columns: Vec<Column> = (0..keys).map(|at| key_column(rows, at)).collect();
     if rows.iter().any(|row| row.runs.len() > 1 || row.runs.contains(&None)) {
         columns.push(runs_column(rows));
     }
     let shown = MEASURES.iter().filter(|measure| measure.always || wanted.contains(measure));
-    columns.extend(shown.filter_map(|measure| measure_column(rows, measure)));
+    for measure in shown {
+        columns.extend(measure_column(rows, measure));
+        columns.extend(beside::columns(beside, rows, measure));
+    }
     Table { columns }
 }
 

@@ -64,6 +64,11 @@ fn made_up(cell: &Cell) -> Run {
         repaired: u64::from(lossy) * 280,
         forgiven: u64::from(lossy * forgiving) * 90,
         late: 0,
+        clipped: 0,
+        pushes: 225,
+        push_bytes: 2_500_000,
+        push_ms: 1.5,
+        codecs: vec![],
         push_sent: 5900,
         push_arrived: 5850,
         pull_owed: 5772,
@@ -163,6 +168,14 @@ fn bad_experiments_say_what_is_wrong() {
         "[[figure]]\nname = '../x'",
         "[[figure]]\nlog = 'perhaps'",
         "[[figure]]\ntitle = 'one'\nx = 'lr'\ny = 'p50 ms'\n[[figure]]\nx = 'lr'\ny = 'p50 ms'",
+        "[[paired]]\ncodec = 'raw'",
+        "[[paired]]\ny = 'accuracy %'",
+        "[[paired]]\ny = 'p50 ms'\ncodec = 'raw'",
+        "[[paired]]\ny = 'accuracy %'\ncodce = 'raw'",
+        "[[paired]]\ny = 'accuracy %'\ncodec = 'raw'\nabove = 'all'",
+        "codec = ['fp16', 'bf16']\n[[paired]]\ny = 'accuracy %'\ncodec = 'raw'",
+        "[[beside]]\ncodec = 'raw'\n'push B' = 'many'",
+        "[[beside]]\n'push KB' = 12",
         "[layers]\nlr = 0.1",
         "lr = { low = 0.1 }",
         "seeds = 1000\nclr-freq = [1,2,3,4]\nworkers = [1,2,3,4]",
@@ -240,6 +253,42 @@ fn figures_are_drawn_of_what_is_finished() {
     {
         assert!(svg.contains(&format!("\n{word}\n")), "{word}: {svg}");
     }
+}
+
+#[test]
+fn pairs_of_equal_seeds_are_compared() {
+    let scratch = Scratch::new("paired");
+    let paired = "[[paired]]\ny = ['accuracy %', 'seconds']\nabove = -0.3\nnet = ''\ntolerance = 0";
+    let groups = "[[group]]\ntolerance = 0\n[[group]]\nnet = 'loss={loss}'\ntolerance = '2%'";
+    let text = format!("net = ''\nseeds = 3\n{groups}\n[let]\nloss = ['1%', '5%']\n{paired}");
+    let experiment = experiment(&text).unwrap();
+    assert_eq!(experiment.cells.len(), 9);
+    let mut made_up = |cell: &Cell| match cell.plan.seed {
+        // A pair of which one has failed is none.
+        3 if cell.plan.net == "loss=5%" => Err(CellError::Failed("made up".into())),
+        seed => {
+            let mut run = made_up(cell);
+            if !cell.plan.net.is_empty() {
+                run.summary.accuracy = run.summary.accuracy.map(|x| x - 0.0002 * seed as f64);
+            }
+            Ok(run)
+        }
+    };
+    let findings = run(&experiment, &scratch, &mut made_up).0.unwrap();
+    let (title, table) = &findings.paired[0];
+    insta::assert_snapshot!("paired", format!("{title}\n{}", table.to_text()));
+    assert!(findings.files.contains(&"paired.csv".to_owned()), "{:?}", findings.files);
+}
+
+#[test]
+fn figures_of_others_stand_beside_ours() {
+    let scratch = Scratch::new("beside");
+    let others =
+        "[[beside]]\nname = 'others'\ncodec = 'fp16'\n'push B' = 16418\n'push ms / raw' = 0.62";
+    let text = format!("codec = ['raw', 'fp16']\n{others}");
+    let experiment = experiment(&text).unwrap();
+    let findings = run(&experiment, &scratch, &mut |cell| Ok(made_up(cell))).0.unwrap();
+    insta::assert_snapshot!("beside", findings.table.to_text());
 }
 
 #[test]

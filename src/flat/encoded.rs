@@ -1,7 +1,6 @@
 //! A flat vector in encoded blocks, ready to be sent any number of times.
 
 use super::{Codecs, Layout};
-use crate::codec::Codec;
 use crate::ids::BlockIndex;
 
 /// Every block of a flat vector, encoded alone.
@@ -27,16 +26,6 @@ impl Encoded {
             end += codecs.of(block).encode(values, &mut self.bytes[end..]);
             self.ends.push(end);
         }
-    }
-
-    /// Encodes other values of one block, with its codec of the last [`fill`](Self::fill).
-    ///
-    /// # Panics
-    /// If the codec is not one of fixed length.
-    pub fn replace(&mut self, codec: Codec, block: BlockIndex, values: &[f32]) {
-        let range = self.range(block);
-        assert_eq!(codec.fixed_len(values.len()), Some(range.len()), "a block of another length");
-        codec.encode(values, &mut self.bytes[range.start..]);
     }
 
     /// The bytes of one block.

@@ -7,6 +7,7 @@ mod factored;
 mod layout;
 mod order;
 mod residual;
+mod slots;
 
 pub use crate::codec::BLOCK_VALUES;
 pub use codecs::Codecs;
@@ -15,4 +16,5 @@ pub use encoded::Encoded;
 pub use factored::{Matrix, Part};
 pub use layout::{Layout, LayoutError, Tensor};
 pub use order::{Order, rotated, send_order};
-pub use residual::Residual;
+pub use residual::{RESIDUAL_MAX, Residual, Unsaid, follow};
+pub use slots::Slots;

@@ -4,6 +4,15 @@ use super::{Codecs, Encoded, Layout, Part};
 use crate::bitmap::Bitmap;
 use crate::codec::BLOCK_VALUES;
 use crate::ids::BlockIndex;
+use crate::simd::BlockKernels;
+
+/// The residual's norm is at most so many usual norms of a gradient. Not to be reached by anything that works: `topk`
+/// at its least says one of a block's 320 values a round, so what is unsaid is about 320 gradients at most. It is
+/// reached by what went wrong (a learning rate that has all but vanished, a worker that was heard of by luck alone),
+/// and keeps it from becoming a single step that ends the training.
+pub const RESIDUAL_MAX: f64 = 1000.0;
+/// What one more gradient weighs in the usual norm.
+const USUAL_GAIN: f64 = 1.0 / 8.0;
 
 /// The residual `e` and, between a push and the word about it, the update `u = g + e` that was pushed.
 ///
@@ -14,13 +23,64 @@ pub struct Residual {
     values: Vec<f32>,
     /// Of each block of a push, as far as there was one.
     ages: Vec<u8>,
+    /// The learning rate that `values` were meant for.
+    lr: f64,
+    /// Usual norm of a gradient; 0 before the first.
+    usual: f64,
+}
+
+/// How much is unsaid.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Unsaid {
+    /// Its L2 norm.
+    pub norm: f64,
+    /// What that was more than [`RESIDUAL_MAX`] allows: given up.
+    pub clipped: f64,
+}
+
+/// Follows the learning rate from `from` to `to`: what is kept in units of gradients has to be multiplied by the result
+/// so that a step at the new rate makes of it what one at the old rate would have made. A rate of 0 steps nothing and
+/// is passed over.
+pub fn follow(from: &mut f64, to: f64) -> Option<f32> {
+    if to <= 0.0 {
+        return None;
+    }
+    let factor = (std::mem::replace(from, to) / to) as f32;
+    (factor != 1.0 && factor > 0.0 && factor.is_finite()).then_some(factor)
 }
 
 impl Residual {
     /// Nothing unsaid yet.
     #[must_use]
     pub fn new(layout: &Layout) -> Self {
-        Self { values: vec![0.0; layout.values()], ages: Vec::new() }
+        let values = vec![0.0; layout.values()];
+        Self { values, ages: Vec::new(), lr: 0.0, usual: 0.0 }
+    }
+
+    /// Goes on at this learning rate (Zheng et al., NeurIPS'19): what is unsaid was meant for steps at another.
+    pub fn follow(&mut self, lr: f64) {
+        if let Some(factor) = follow(&mut self.lr, lr) {
+            self.values.iter_mut().for_each(|value| *value *= factor);
+        }
+    }
+
+    /// Keeps what is unsaid within bounds beside a new `gradient`, and tells how much it is.
+    pub fn bound(&mut self, gradient: &[f32]) -> Unsaid {
+        let norm = |values: &[f32]| BlockKernels::detected().squares(values).sqrt();
+        let (fresh, norm) = (norm(gradient), norm(&self.values));
+        if !fresh.is_finite() {
+            // Not to be pushed, nor to be measured by.
+            return Unsaid { norm, clipped: 0.0 };
+        }
+        let weight = if self.usual > 0.0 { USUAL_GAIN } else { 1.0 };
+        self.usual += (fresh - self.usual) * weight;
+        let most = RESIDUAL_MAX * self.usual;
+        if norm <= most || self.usual == 0.0 {
+            return Unsaid { norm, clipped: 0.0 };
+        }
+        let factor = (most / norm) as f32;
+        self.values.iter_mut().for_each(|value| *value *= factor);
+        Unsaid { norm: most, clipped: norm - most }
     }
 
     /// Adds what is unsaid to `gradient`: it becomes the update to push.
@@ -88,6 +148,7 @@ impl Residual {
     pub fn clear(&mut self) {
         self.values.fill(0.0);
         self.ages.clear();
+        self.usual = 0.0;
     }
 }
 
@@ -138,6 +199,40 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_change_of_the_learning_rate_changes_no_step() {
+        let layout = Layout::new([("a".into(), vec![2])]).unwrap();
+        let mut residual = Residual::new(&layout);
+        let unsaid = |residual: &Residual| {
+            let mut unsaid = [0.0; 2];
+            residual.add_to(&mut unsaid);
+            unsaid
+        };
+        residual.follow(0.5);
+        residual.values = vec![1.0, -2.0];
+        residual.follow(0.5);
+        assert_eq!(unsaid(&residual), [1.0, -2.0]);
+        for (lr, expected) in [(0.25, [2.0, -4.0]), (0.0, [2.0, -4.0]), (1.0, [0.5, -1.0])] {
+            residual.follow(lr);
+            assert_eq!(unsaid(&residual), expected, "{lr}");
+        }
+    }
+
+    #[test]
+    fn what_is_unsaid_stays_within_bounds() {
+        let layout = Layout::new([("a".into(), vec![1])]).unwrap();
+        let mut residual = Residual::new(&layout);
+        assert_eq!(residual.bound(&[0.0]), Unsaid::default());
+        residual.values = vec![900.0];
+        assert_eq!(residual.bound(&[1.0]), Unsaid { norm: 900.0, clipped: 0.0 });
+        residual.values = vec![-1500.0];
+        assert_eq!(residual.bound(&[1.0]), Unsaid { norm: 1000.0, clipped: 500.0 });
+        assert_eq!(residual.values, [-1000.0]);
+        residual.bound(&[9.0]);
+        residual.values = vec![1500.0];
+        assert_eq!(residual.bound(&[2.0]).clipped, 0.0, "gradients have become larger");
     }
 
     #[test]

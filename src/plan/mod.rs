@@ -61,6 +61,7 @@ pub const KEYS: &[&str] = &[
     "missing",
     "order",
     "tolerance",
+    "pull-codec",
     "pull-tolerance",
     "policy",
     "clr-freq",
@@ -98,6 +99,8 @@ pub struct Plan {
     pub critical_codec: Codec,
     /// Filler for missing blocks.
     pub missing: Missing,
+    /// Codec of pulls.
+    pub pull_codec: Codec,
     /// In which order blocks are pushed.
     pub order: Order,
     /// Fraction of a pull that may be missing.

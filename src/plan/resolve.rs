@@ -75,6 +75,9 @@ impl Plan {
             codec,
             critical_codec: critical_codec.unwrap_or(codec),
             missing: typed.named("missing")?.unwrap_or(Missing::Feedback),
+            pull_codec: typed
+                .read("pull-codec", "`raw`, `fp16` or `bf16`", pull_codec)?
+                .unwrap_or_default(),
             order: typed.named("order")?.unwrap_or_default(),
             pull_tolerance: typed.tolerance("pull-tolerance")?,
             policy,
@@ -273,6 +276,12 @@ impl Typed<'_> {
             _ => Ok(PolicyConfig::Static { tolerance }),
         }
     }
+}
+
+/// Parameters are not said again: a codec of pulls may round them, and nothing else.
+fn pull_codec(text: &str) -> Option<Codec> {
+    let codec = text.parse().ok()?;
+    [Codec::Raw, Codec::Fp16, Codec::Bf16].contains(&codec).then_some(codec)
 }
 
 fn refused(entry: &Entry, reason: String) -> PlanError {

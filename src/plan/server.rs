@@ -118,6 +118,7 @@ impl Plan {
             missing: self.missing,
             codec: self.codec,
             critical_codec: self.critical_codec,
+            pull_codec: self.pull_codec,
             pull_tolerance: if reliable { Tolerance::ZERO } else { self.pull_tolerance },
             scheme: scheme(&self.transport),
             streamed: self.transport.is_streamed(),

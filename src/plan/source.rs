@@ -104,6 +104,10 @@ pub struct Document {
     pub variables: Vec<Choice>,
     /// The `[[figure]]` tables, in the order of the file.
     pub figures: Vec<Vec<Choice>>,
+    /// The `[[paired]]` tables, in the order of the file.
+    pub paired: Vec<Vec<Choice>>,
+    /// The `[[beside]]` tables, in the order of the file.
+    pub beside: Vec<Vec<Choice>>,
 }
 
 impl Document {
@@ -134,6 +138,12 @@ impl Document {
                 (FIGURE, DeValue::Array(figures)) => {
                     document.figures = reader.tables(FIGURE, figures)?;
                 }
+                (PAIRED, DeValue::Array(paired)) => {
+                    document.paired = reader.tables(PAIRED, paired)?;
+                }
+                (BESIDE, DeValue::Array(beside)) => {
+                    document.beside = reader.tables(BESIDE, beside)?;
+                }
                 (LET, DeValue::Table(variables)) => {
                     document.variables = reader.choices(variables)?
                 }
@@ -152,6 +162,7 @@ impl Document {
     /// If there are any.
     pub fn into_entries(self) -> Result<Vec<Entry>, PlanError> {
         let tables = self.groups.into_iter().chain([self.variables]).chain(self.figures);
+        let tables = tables.chain(self.paired).chain(self.beside);
         if let Some(first) = tables.flatten().next() {
             return Err(shape(&first.origin, &first.key, "in a table", ONE_RUN));
         }
@@ -169,6 +180,10 @@ const GROUP: &str = "group";
 const LET: &str = "let";
 /// What the tables of its figures are called.
 const FIGURE: &str = "figure";
+/// What the tables of its comparisons are called.
+const PAIRED: &str = "paired";
+/// What the tables with figures of others are called.
+const BESIDE: &str = "beside";
 const ONE_RUN: &str = "one value (lists and tables belong into a plan for `mlt-lite experiment`)";
 const SCALAR: &str = "a text, a number, true or false";
 const SCALARS: &str = "a list of at least one text, number, true or false";
@@ -217,7 +232,7 @@ impl Reader<'_> {
     /// The error for a table that means nothing.
     fn table(&self, key: &Spanned<std::borrow::Cow<'_, str>>) -> PlanError {
         let (origin, key) = (self.origin(key.span().start), key.get_ref());
-        let tables = ["[[group]]", "[let]", "[[figure]]"];
+        let tables = ["[[group]]", "[let]", "[[figure]]", "[[paired]]", "[[beside]]"];
         let words = tables.map(|table| table.trim_matches(['[', ']']));
         let near = nearest(key, words).and_then(|near| words.iter().position(|word| *word == near));
         let hint = match near {

@@ -50,6 +50,7 @@ fn an_empty_plan_is_all_defaults() {
     missing = "feedback"
     order = "rotated"
     tolerance = "0%"
+    pull-codec = "raw"
     pull-tolerance = "0%"
     policy = "static"
     transport = "bounded"
@@ -78,6 +79,7 @@ fn a_synthetic_plan_has_no_training_keys() {
     missing = "feedback"
     order = "rotated"
     tolerance = "2%"
+    pull-codec = "raw"
     pull-tolerance = "0%"
     policy = "clr"
     clr-freq = 10
@@ -180,7 +182,7 @@ fn lines_hold_any_text() {
 fn local_keys_change_no_digest_and_all_others_do() {
     let digest = |text: &str| plan(text).unwrap().digest();
     let base = digest("");
-    insta::assert_snapshot!(base, @"d739aab59eb5b85653f0e55e266348c9a332415627244bfa9e2caed29c99cbae");
+    insta::assert_snapshot!(base, @"2c138dd99a4b918c7079375fca5dcb46532460746f1aaa101ae58d31f368d1a9");
     assert_eq!(base, digest("name = 'a'\ndata-dir = '/b'"));
     let texts = [
         "lr = 0.1",
@@ -223,7 +225,8 @@ fn random(seed: u64) -> String {
     let codecs = ["raw", "fp16", "uint8+lz4", "topk:0.0123+fp16", "rle"];
     line("codec", format!("'{}'", codecs[below(5) as usize]));
     line("clr-codec", format!("'{}'", codecs[below(5) as usize]));
-    line("missing", format!("'{}'", ["zero", "mean", "feedback"][below(3) as usize]));
+    line("missing", format!("'{}'", Missing::NAMES[below(4) as usize].0));
+    line("pull-codec", format!("'{}'", ["raw", "fp16", "bf16"][below(3) as usize]));
     line("order", format!("'{}'", ["rotated", "magnitude", "random"][below(3) as usize]));
     line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
     line("policy", format!("'{}'", ["static", "clr"][below(2) as usize]));

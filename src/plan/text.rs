@@ -98,6 +98,7 @@ impl Plan {
             ("missing", self.missing.to_string().into()),
             ("order", self.order.to_string().into()),
             ("tolerance", tolerance.to_string().into()),
+            ("pull-codec", self.pull_codec.to_string().into()),
             ("pull-tolerance", self.pull_tolerance.to_string().into()),
             ("policy", policy.into()),
         ];

@@ -7,7 +7,8 @@ use std::ops::Range;
 use crate::bitmap::Bitmap;
 use crate::codec::DecodeError;
 use crate::flat::{Codecs, Layout, Part as Carried};
-use crate::ids::BlockIndex;
+use crate::ids::{BlockIndex, WorkerId};
+use crate::ps::imputed::Imputed;
 use crate::ps::missing::Missing;
 use crate::simd::BlockKernels;
 
@@ -57,6 +58,7 @@ pub struct Average {
     parts: Vec<Part>,
     /// Blocks whose sum is final and was not asked for yet.
     complete: VecDeque<BlockIndex>,
+    imputed: Imputed,
 }
 
 impl Average {
@@ -71,6 +73,7 @@ impl Average {
             contributors: vec![0; blocks],
             parts: Vec::new(),
             complete: VecDeque::new(),
+            imputed: Imputed::default(),
         };
         average.reset(layout, codecs, workers);
         average
@@ -209,6 +212,12 @@ impl Average {
         &self.parts[usize::from(rank)].received
     }
 
+    /// All that was averaged so far, and of other blocks what was added up.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.sum
+    }
+
     /// The next block of the model to which no worker adds any more, each once.
     pub fn poll_complete(&mut self) -> Option<BlockIndex> {
         self.complete.pop_front()
@@ -216,200 +225,59 @@ impl Average {
 
     /// The average of a complete block; to be asked for once.
     ///
-    /// Divided by the number of workers; only with [`Missing::Mean`] by the number of contributions.
+    /// Divided by the number of workers; with [`Missing::Mean`] by the number of contributions, and with
+    /// [`Missing::Imputed`] too, if they are half of the workers at least.
     pub fn mean(&mut self, layout: &Layout, block: BlockIndex, missing: Missing) -> &[f32] {
-        let workers = self.parts.len() as u16;
-        debug_assert_eq!(self.turn[block.usize()], workers);
-        let by = match missing {
-            Missing::Mean => self.contributors[block.usize()].max(1),
-            Missing::Zero | Missing::Feedback => workers,
-        };
-        let sum = &mut self.sum[layout.range(block)];
+        debug_assert_eq!(usize::from(self.turn[block.usize()]), self.parts.len());
+        let (by, range) = (self.divisor(block, missing), layout.range(block));
+        let sum = &mut self.sum[range.clone()];
+        if missing == Missing::Imputed {
+            let heard = |part: &Part| part.ready.contains(block);
+            for (rank, _) in self.parts.iter().enumerate().filter(|(_, part)| heard(part)) {
+                self.imputed.deduct(rank, range.clone(), sum);
+            }
+        }
         BlockKernels::detected().divide(sum, by.into());
         sum
+    }
+
+    fn divisor(&self, block: BlockIndex, missing: Missing) -> u16 {
+        let (workers, heard) = (self.parts.len() as u16, self.contributors[block.usize()]);
+        match missing {
+            Missing::Mean => heard.max(1),
+            Missing::Imputed if 2 * u32::from(heard) >= u32::from(workers) => heard,
+            Missing::Zero | Missing::Feedback | Missing::Imputed => workers,
+        }
+    }
+
+    /// Something may stand in the place of these workers, who push in this order for a step at this learning rate.
+    pub fn impute(&mut self, workers: &[WorkerId], lr: f64) {
+        self.imputed.begin(workers, lr);
+    }
+
+    /// Remembers what stood in the place of missing blocks, once the whole step is taken: a round that is taken back
+    /// leaves no trace here.
+    pub fn remember(&mut self, layout: &Layout) {
+        for block in (0..layout.blocks()).map(BlockIndex) {
+            let (by, range) = (self.divisor(block, Missing::Imputed), layout.range(block));
+            let filled = by == self.contributors[block.usize()];
+            for (rank, part) in self.parts.iter().enumerate() {
+                if part.ready.contains(block) {
+                    self.imputed.settle(rank, range.clone());
+                } else if filled {
+                    let filler = &self.sum[range.clone()];
+                    self.imputed.remember(rank, range.clone(), filler, layout.values());
+                }
+            }
+        }
+    }
+
+    /// What stood in the place of the worker with this rank and was not deducted yet; empty if nothing ever did.
+    #[cfg(test)]
+    pub fn imputed(&self, rank: u16) -> &[f32] {
+        self.imputed.debt(rank.into())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::Codec;
-    use crate::flat::{Directions, Encoded};
-    use crate::rng;
-
-    const WORKERS: u16 = 5;
-
-    fn layout() -> Layout {
-        Layout::new([("a".into(), vec![25, 40]), ("b".into(), vec![3])]).unwrap()
-    }
-
-    fn powersgd(layout: &Layout) -> Codecs {
-        Codecs::uniform(layout, "powersgd:2".parse().unwrap())
-    }
-
-    /// Every worker's values, so different in size that the order of a sum shows.
-    fn pushes(seed: u64) -> Vec<Vec<f32>> {
-        let mut rng = rng::stream(seed, "pushes", 0);
-        let mut value = || (rng::unit(&mut rng) - 0.5) * 10f64.powf(rng::unit(&mut rng) * 8.0);
-        (0..WORKERS).map(|_| (0..1003).map(|_| value() as f32).collect()).collect()
-    }
-
-    fn bytes(values: &[f32]) -> Vec<u8> {
-        values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn all(average: &mut Average, layout: &Layout, missing: Missing) -> Vec<f32> {
-        let mut values = vec![f32::NAN; layout.values()];
-        while let Some(block) = average.poll_complete() {
-            values[layout.range(block)].copy_from_slice(average.mean(layout, block, missing));
-        }
-        values
-    }
-
-    #[test]
-    fn the_order_of_arrival_does_not_matter() {
-        let layout = layout();
-        let mut average = Average::new(&layout, Codecs::uniform(&layout, Codec::Fp16), 1);
-        for seed in 0..50 {
-            let pushes = pushes(seed);
-            let mut rng = rng::stream(seed, "order", 0);
-            let raw = Codecs::uniform(&layout, Codec::Raw);
-            let codecs = if seed % 2 == 0 { raw } else { powersgd(&layout) };
-            let push = codecs.layout(&layout);
-            let blocks = push.blocks();
-            let mut arrivals: Vec<_> = (0..WORKERS)
-                .flat_map(|rank| (0..blocks).map(move |block| (rank, BlockIndex(block))))
-                .filter(|_| rng::unit(&mut rng) > 0.3)
-                .collect();
-            let mut results: Vec<Vec<u32>> = Vec::new();
-            for _ in 0..4 {
-                average.reset(&layout, codecs.clone(), WORKERS);
-                rng::shuffle(&mut rng, &mut arrivals);
-                for &(rank, block) in &arrivals {
-                    let block_bytes = bytes(&pushes[usize::from(rank)][push.range(block)]);
-                    average.add(&layout, rank, block, &block_bytes).unwrap();
-                }
-                let mut ranks: Vec<_> = (0..WORKERS).collect();
-                rng::shuffle(&mut rng, &mut ranks);
-                ranks.into_iter().for_each(|rank| average.close(&layout, rank));
-                let values = all(&mut average, &layout, Missing::Feedback);
-                results.push(values.iter().map(|x| x.to_bits()).collect());
-            }
-            assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "seed {seed}");
-        }
-    }
-
-    /// Each tensor comes out as if the whole push had its codec.
-    #[test]
-    fn mixed_pushes_average_as_each_tensor_alone() {
-        let shapes = [("a", vec![30, 40]), ("b", vec![70]), ("c", vec![7, 9]), ("d", vec![3])];
-        let layout = Layout::new(shapes.map(|(name, shape)| (name.to_owned(), shape))).unwrap();
-        let averaged = |codecs: Codecs, seed| {
-            let mut average = Average::new(&layout, codecs.clone(), WORKERS);
-            let push = codecs.layout(&layout);
-            for rank in 0..WORKERS {
-                let mut rng = rng::stream(seed, "values", rank.into());
-                let mut value = || rng::unit(&mut rng) as f32 - 0.5;
-                let update: Vec<_> = (0..layout.values()).map(|_| value()).collect();
-                let (mut encoded, mut directions) = (Encoded::default(), Directions::default());
-                encoded.fill(push, &codecs, directions.put(&layout, &codecs, &update));
-                for tensor in push.tensors() {
-                    let mut rng = rng::stream(seed, &tensor.name, rank.into());
-                    for block in tensor.blocks.clone().map(BlockIndex) {
-                        if rng::unit(&mut rng) > 0.2 {
-                            average.add(&layout, rank, block, encoded.block(block)).unwrap();
-                        }
-                    }
-                }
-                average.close(&layout, rank);
-            }
-            all(&mut average, &layout, Missing::Feedback)
-        };
-        for seed in 0..300 {
-            let mut rng = rng::stream(seed, "codecs", 0);
-            let mut any = || Codec::ALL[rng::below(&mut rng, Codec::ALL.len() as u64) as usize];
-            let (codec, other) = (any(), any());
-            let others = Bitmap::from_bytes(&[seed as u8 % 16], 4).unwrap();
-            let mixed = averaged(Codecs::mixed(&layout, codec, other, &others), seed);
-            let alone = [codec, other].map(|codec| averaged(Codecs::uniform(&layout, codec), seed));
-            for (place, tensor) in (0..).map(BlockIndex).zip(layout.tensors()) {
-                let range = tensor.values.clone();
-                let alone = &alone[usize::from(others.contains(place))];
-                assert_eq!(mixed[range.clone()], alone[range], "seed {seed}: {codec}, {other}");
-            }
-        }
-    }
-
-    #[test]
-    fn missing_blocks_are_zero_or_the_mean() {
-        let layout = Layout::new([("a".into(), vec![1]), ("b".into(), vec![1])]).unwrap();
-        let result = |missing| {
-            let mut average = Average::new(&layout, Codecs::uniform(&layout, Codec::Raw), 3);
-            let add = |average: &mut Average, rank, block, value| {
-                average.add(&layout, rank, BlockIndex(block), &bytes(&[value])).unwrap();
-            };
-            add(&mut average, 2, 0, 6.0);
-            add(&mut average, 0, 0, 3.0);
-            (0..3).for_each(|rank| average.close(&layout, rank));
-            all(&mut average, &layout, missing)
-        };
-        assert_eq!(result(Missing::Zero), [3.0, 0.0]);
-        assert_eq!(result(Missing::Feedback), [3.0, 0.0]);
-        assert_eq!(result(Missing::Mean), [4.5, 0.0]);
-    }
-
-    #[test]
-    fn what_is_missing_of_a_longer_factor_is_missing_of_the_matrix_only_there() {
-        let layout = Layout::new([("a".into(), vec![3, 500])]).unwrap();
-        let codecs = Codecs::uniform(&layout, "powersgd:1".parse().unwrap());
-        let mut average = Average::new(&layout, codecs, 2);
-        let averaged = |average: &mut Average, blocks: &[(u32, Vec<f32>)], missing| {
-            for (block, values) in blocks {
-                average.add(&layout, 0, BlockIndex(*block), &bytes(values)).unwrap();
-            }
-            (0..2).for_each(|rank| average.close(&layout, rank));
-            all(average, &layout, missing)
-        };
-        let (short, long) = (vec![2.0, 0.0, -4.0], [vec![1.0; 320], vec![3.0; 180]]);
-        let whole = [(0, short), (1, long[0].clone()), (2, long[1].clone())];
-        let values = averaged(&mut average, &whole, Missing::Zero);
-        assert_eq!((values[0], values[499], values[500], values[1000]), (1.0, 3.0, 0.0, -2.0));
-        for (parts, first, last) in
-            [(vec![0, 2], 0.0, 3.0), (vec![1, 2], 0.0, 0.0), (vec![0], 0.0, 0.0)]
-        {
-            average.reset(&layout, average.codecs().clone(), 2);
-            let parts: Vec<_> = parts.into_iter().map(|part| whole[part].clone()).collect();
-            let values = averaged(&mut average, &parts, Missing::Feedback);
-            assert_eq!((values[0], values[499]), (first, last));
-        }
-        average.reset(&layout, average.codecs().clone(), 2);
-        let values = averaged(&mut average, &whole, Missing::Mean);
-        assert_eq!((values[0], values[499]), (2.0, 6.0));
-    }
-
-    #[test]
-    fn bytes_that_are_no_block_change_nothing() {
-        let layout = layout();
-        let mut average = Average::new(&layout, Codecs::uniform(&layout, Codec::Raw), 1);
-        assert!(average.add(&layout, 0, BlockIndex(0), b"short").is_err());
-        let hostile = [1.0, f32::NAN, 0.0].map(f32::to_le_bytes).concat();
-        assert!(average.add(&layout, 0, BlockIndex(4), &hostile).is_err());
-        assert_eq!(average.received(0).ones(), 0);
-        average.reset(&layout, powersgd(&layout), 1);
-        for block in (0..2).map(BlockIndex) {
-            let range = average.codecs().layout(&layout).range(block);
-            let hostile = [&[f32::MAX; 79][..range.len() - 1], &[f32::INFINITY]].concat();
-            assert!(average.add(&layout, 0, block, &bytes(&hostile)).is_err());
-            assert!(average.add(&layout, 0, block, &bytes(&hostile)[4..]).is_err());
-        }
-        average.close(&layout, 0);
-        assert_eq!(all(&mut average, &layout, Missing::Zero), vec![0.0; 1003]);
-        average.reset(&layout, powersgd(&layout), 1);
-        for block in (0..2).map(BlockIndex) {
-            let len = average.codecs().layout(&layout).range(block).len();
-            average.add(&layout, 0, block, &bytes(&vec![f32::MAX; len])).unwrap();
-        }
-        average.close(&layout, 0);
-        assert_eq!(all(&mut average, &layout, Missing::Zero), vec![0.0; 1003]);
-    }
-}
+mod tests;

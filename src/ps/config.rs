@@ -36,6 +36,8 @@ pub struct ServerConfig {
     pub codec: Codec,
     /// Codec of pushes in critical regimes.
     pub critical_codec: Codec,
+    /// Codec of pulls, one of fixed length; what is evaluated travels as it is.
+    pub pull_codec: Codec,
     /// Fraction of a pull that may be missing.
     pub pull_tolerance: Tolerance,
     /// How transfers deal with loss.

@@ -9,10 +9,22 @@ pub enum Missing {
     Mean,
     /// Zero, and the worker says it again next round: transport-confirmed error feedback.
     Feedback,
+    /// The mean of what was received, if that is of half of the workers at least, and the worker says it again: what
+    /// stood in its place is then deducted.
+    Imputed,
+}
+
+impl Missing {
+    /// Whether a worker says again what was not used.
+    #[must_use]
+    pub const fn is_repeated(self) -> bool {
+        matches!(self, Self::Feedback | Self::Imputed)
+    }
 }
 
 crate::named!(Missing, "filler for missing blocks", {
     Zero => "zero",
     Mean => "mean",
     Feedback => "feedback",
+    Imputed => "imputed",
 });

@@ -1,10 +1,11 @@
 //! Parameter-server sessions and policies, sans-IO: the same contract as [`crate::mlt`], many peers.
 
-mod average;
+pub mod average;
 pub mod check;
 pub mod config;
 mod cookie;
 mod cursor;
+mod imputed;
 mod ledger;
 mod member;
 pub mod missing;

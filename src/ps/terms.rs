@@ -104,6 +104,7 @@ mod tests {
             used_blocks: 0,
             used: Sparse::None,
             urgent: Sparse::None,
+            lr: 0.1,
         };
         RoundStart::from_bytes(&start.to_bytes()).unwrap()
     }

@@ -4,6 +4,7 @@
 //! [`Summary`]) and the [`Progress`] (a line for people). None of them reads a clock or writes to the terminal itself.
 
 mod chart;
+mod cost;
 mod folder;
 mod live;
 mod progress;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use chart::{Chart, Panel};
+pub use cost::CodecCost;
 pub use folder::RunFolder;
 pub use live::Live;
 pub(crate) use progress::clock;

@@ -5,8 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::CodecCost;
 use super::tally::Tally;
 use crate::event::Evaluated;
+use crate::flat::RESIDUAL_MAX;
 use crate::ps::server::Totals;
 use crate::sim::Traffic;
 use crate::transport::Transport;
@@ -47,6 +49,21 @@ pub struct Summary {
     pub forgiven: u64,
     /// Missing blocks that a deadline or the loss of a worker closed out.
     pub late: u64,
+    /// Pushes before which a worker gave up a part of what was unsaid, because it was beyond all bounds.
+    #[serde(default)]
+    pub clipped: u64,
+    /// Pushes of all workers.
+    #[serde(default)]
+    pub pushes: u64,
+    /// UDP payload bytes of pushes that arrived.
+    #[serde(default)]
+    pub push_bytes: u64,
+    /// The longest push of a round, on average, in milliseconds.
+    #[serde(default)]
+    pub push_ms: f64,
+    /// What the codecs of pushes cost and saved, that of most rounds first; none of a simulation, which has no time.
+    #[serde(default)]
+    pub codecs: Vec<CodecCost>,
     /// Datagrams of pushes that workers are known to have sent, copies included.
     pub push_sent: u64,
     /// Datagrams of pushes that arrived.
@@ -89,6 +106,8 @@ pub struct Closing<'a> {
     pub traffic: Option<Traffic>,
     /// Images of the training set; none for a synthetic load.
     pub images: Option<u64>,
+    /// What the codecs of pushes cost, that of most rounds first.
+    pub codecs: Vec<CodecCost>,
     /// Why the run has failed, if it has.
     pub failure: Option<&'a str>,
 }
@@ -133,6 +152,7 @@ impl Summary {
         let evaluations: Vec<_> = tally.evaluations.iter().map(Evaluation::from).collect();
         let seconds = tally.seconds();
         let per_second = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
+        let push_ms = tally.push_ns as f64 / 1e6 / f64::from(tally.rounds.max(1));
         let epochs = tally.ended.as_ref().map_or(0.0, |ended| ended.epoch);
         Self {
             accuracy: evaluations.last().map(|last| last.accuracy),
@@ -149,6 +169,11 @@ impl Summary {
             repaired: tally.repaired,
             forgiven: tally.forgiven,
             late: tally.late,
+            clipped: tally.clipped,
+            pushes: tally.pushes,
+            push_bytes: tally.bytes_up,
+            push_ms,
+            codecs: closing.codecs,
             push_sent: tally.push_sent,
             push_arrived: tally.push_arrived,
             pull_owed: tally.pull_owed,
@@ -161,6 +186,12 @@ impl Summary {
             plan: plan.to_owned(),
             folder,
         }
+    }
+
+    /// UDP payload bytes of a push, on average.
+    #[must_use]
+    pub fn bytes_per_push(&self) -> Option<f64> {
+        (self.pushes > 0).then(|| self.push_bytes as f64 / self.pushes as f64)
     }
 
     /// One JSON object on one line.
@@ -232,6 +263,16 @@ impl fmt::Display for Summary {
             f,
             "datagrams {push_sent} pushed, of which {push_arrived} arrived; {pull_sent} for pulls"
         )?;
+        for codec in self.codecs.iter().filter(|codec| codec.is_told()) {
+            writeln!(f, "codec     {}", codec.verdict(self))?;
+        }
+        if self.clipped > 0 {
+            let Self { clipped, pushes, .. } = self;
+            writeln!(
+                f,
+                "residual  clipped before {clipped} of {pushes} pushes: it was beyond {RESIDUAL_MAX} gradients"
+            )?;
+        }
         if let Some(round) = self.diverged {
             writeln!(f, "diverged  in round {round}: lower the learning rate (--lr)")?;
         }

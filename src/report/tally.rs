@@ -20,6 +20,8 @@ pub struct Tally {
     pub forgiven: u64,
     /// Missing blocks that a deadline or the loss of a worker closed out.
     pub late: u64,
+    /// Pushes before which a worker gave up a part of what was unsaid, because it was beyond all bounds.
+    pub clipped: u64,
     /// Datagrams of pushes that workers are known to have sent, copies included.
     pub push_sent: u64,
     /// Datagrams of pushes that arrived.
@@ -46,6 +48,12 @@ pub struct Tally {
     pub diverged: Option<(Round, f64)>,
     /// How long each round took, from its start to the optimizer's step, in nanoseconds.
     pub round_ns: Vec<u64>,
+    /// Pushes that were closed.
+    pub pushes: u64,
+    /// The longest push of each round, added up, in nanoseconds.
+    pub push_ns: u64,
+    /// That of the round under way.
+    longest_ns: u64,
     /// When the first round started.
     began: Option<Instant>,
     /// When the last step or the last pull ended.
@@ -63,6 +71,9 @@ impl Tally {
                 self.started = Some(started.clone());
             }
             Event::PushClosed(push) => {
+                self.pushes += 1;
+                self.longest_ns = self.longest_ns.max(push.push_ns);
+                self.clipped += u64::from(push.clipped.is_some_and(|norm| norm > 0.0));
                 self.owed += u64::from(push.owed);
                 self.received += u64::from(push.received);
                 self.repaired += u64::from(push.repaired);
@@ -81,6 +92,7 @@ impl Tally {
             }
             Event::RoundEnded(ended) => {
                 self.rounds += 1;
+                self.push_ns += std::mem::take(&mut self.longest_ns);
                 self.round_ns.push(ended.round_ns);
                 self.last = at;
                 self.judge(ended.round, ended.loss);

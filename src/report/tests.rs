@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::codec::Codec;
 use crate::event::*;
 use crate::ids::{Round, WorkerId};
 use crate::plan::{Plan, RecipeFacts, Words};
@@ -29,9 +30,16 @@ fn push(round: u32, worker: u32, forgiven: u32, late: u32) -> Event {
         passes: 1,
         bytes: 33_800,
         allowance: 5200 - 5200 * u64::from(forgiven.min(1)),
+        residual: (worker == 1).then_some(0.125),
+        clipped: (worker == 1).then_some(if round == 3 { 0.5 } else { 0.0 }),
         wait_ns: 2 * MS,
         push_ns: MS + 234_567,
     })
+}
+
+fn cost(codec: Codec, encode_ms: f64) -> CodecCost {
+    let bytes = if codec == Codec::Raw { 31_400 } else { 15_700 };
+    CodecCost { codec, encode_ms, decode_ms: 0.0625, bytes, raw_bytes: 31_400 }
 }
 
 fn pull(round: u32, worker: u32) -> Event {
@@ -184,6 +192,7 @@ fn a_run_folder_holds_the_run() {
         rejects: &rejects,
         traffic: None,
         images: Some(600),
+        codecs: vec![cost(Codec::Raw, 0.0625), cost(Codec::Fp16, 0.125), cost(Codec::Sign1, 9.0)],
         failure: None,
     };
     let (mut summary, _) = report.finish(closing).unwrap();
@@ -243,6 +252,7 @@ fn a_lost_model_is_told_once_and_in_the_end() {
         rejects: &rejects,
         traffic: None,
         images: None,
+        codecs: Vec::new(),
         failure: why,
     };
     let text = Summary::new(&tally, "", String::new(), closing).to_string();

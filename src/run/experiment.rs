@@ -33,11 +33,15 @@ pub fn experiment(typed: &cli::Experiment, console: &mut Console<'_>) -> Result<
     let mut say = |line: &str| console.say(line);
     let mut hands = Hands { run: &mut |cell| child.run(cell), say: &mut say, now: &now };
     let findings = experiment.run(&folder, &mut hands)?;
+    let mut text = findings.table.to_text();
+    for (title, table) in &findings.paired {
+        text += &format!("\n{title}\n{}", table.to_text());
+    }
     if typed.json {
-        console.say(findings.table.to_text().trim_end());
+        console.say(text.trim_end());
         console.result(findings.to_json());
     } else {
-        console.result(findings.table.to_text());
+        console.result(text);
     }
     console.say(format!("{} are in {}", findings.files.join(", "), folder.display()));
     if findings.interrupted {

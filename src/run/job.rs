@@ -13,10 +13,11 @@ use crate::model::{Checkpoint, Parameters, digest};
 use crate::plan::{DataSize, Load, Plan, Training};
 use crate::ps::config::ServerConfig;
 use crate::ps::server::{Outcome, ServerCore};
-use crate::report::{Closing, Progress, Report, ReportError, RunFolder};
+use crate::report::{Closing, CodecCost, Progress, Report, ReportError, RunFolder};
 use crate::sim::Traffic;
 use crate::units::Instant;
 
+use super::cost::costs;
 use super::{Brief, Console};
 
 /// The checkpoint of a run that trained all its rounds.
@@ -157,7 +158,9 @@ impl Job {
         let images = self.brief.recipe.as_ref().map(|_| self.config.train_len);
         let (totals, rejects) = (server.totals(), server.rejects());
         let transport = &self.plan().transport;
-        let closing = Closing { digest, transport, totals, rejects, traffic, images, failure };
+        let codecs = if traffic.is_some() { Vec::new() } else { self.codec_costs(server) };
+        let closing =
+            Closing { digest, transport, totals, rejects, traffic, images, codecs, failure };
         let (summary, before) = report.finish(closing)?;
         console.goes_on("");
         console.show(before);
@@ -178,6 +181,14 @@ impl Job {
                 Ok(Exit::Interrupted)
             }
         }
+    }
+
+    /// What the codecs of the run cost here; a simulation, whose time is not real, does not ask.
+    fn codec_costs(&self, server: &ServerCore) -> Vec<CodecCost> {
+        let ServerConfig { codec, critical_codec, .. } = self.config;
+        let mut codecs = vec![codec, critical_codec];
+        codecs.dedup();
+        costs(&self.layout, server.gradient(), &codecs)
     }
 
     /// All that the server knows, for an evaluation or for going on.

@@ -7,6 +7,7 @@
 mod brief;
 mod check;
 mod console;
+mod cost;
 mod data;
 mod eval;
 mod experiment;

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::dataset::{Dataset, DatasetError, DatasetSpec, Sampler};
 use crate::model::Model;
 use crate::plan::{DataSize, Load, Training};
-use crate::ps::missing::Missing;
 use crate::ps::worker::Setup;
 use crate::train::{Prepare, Prepared, Refusal, Synthetic, Trainer};
 use crate::wire::ByeCode;
@@ -61,15 +60,25 @@ pub(super) fn prepared(
     threads: NonZeroUsize,
 ) -> Result<Prepared, Refusal> {
     let Brief { plan, recipe } = brief;
-    let feedback = plan.missing == Missing::Feedback;
-    let (slots, batch) = (plan.slots(), plan.batch());
+    let feedback = plan.missing.is_repeated();
+    let (slots, batch, pull_codec) = (plan.slots(), plan.batch(), plan.pull_codec);
     let (order, seed) = (plan.order, plan.seed);
     let (Load::Training(training), Some(recipe)) = (&plan.load, recipe) else {
         let DataSize { train: train_len, test: test_len } = plan.examples(DataSize::default());
         let layout = Arc::new(synthetic_layout(&plan.load));
         let engine = "a synthetic load".to_owned();
-        let setup =
-            Setup { layout, engine, feedback, order, seed, slots, batch, train_len, test_len };
+        let setup = Setup {
+            layout,
+            engine,
+            feedback,
+            pull_codec,
+            order,
+            seed,
+            slots,
+            batch,
+            train_len,
+            test_len,
+        };
         return Ok(Prepared { setup, compute: Box::new(Synthetic) });
     };
     let Training { engine, dataset, shards, augment, .. } = training;
@@ -85,6 +94,7 @@ pub(super) fn prepared(
         layout: Arc::new(model.layout().clone()),
         engine: model.to_string(),
         feedback,
+        pull_codec,
         order,
         seed,
         slots,

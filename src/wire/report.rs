@@ -15,10 +15,14 @@ pub enum Report {
         /// Examples of its test set.
         test_len: u32,
     },
-    /// Mean training loss over the examples of its slice.
+    /// What came of its slice.
     Trained {
-        /// That loss.
+        /// Mean training loss over the examples.
         loss: f64,
+        /// L2 norm of what was unsaid before this push, and is said with it: that of the residual.
+        residual: f64,
+        /// What was given up of it, because it was beyond all bounds.
+        clipped: f64,
     },
     /// Exact counts over a range of the test set.
     Evaluated {
@@ -50,6 +54,14 @@ struct RawEvaluated {
     loss_sum: F64,
 }
 
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawTrained {
+    loss: F64,
+    residual: F64,
+    clipped: F64,
+}
+
 const READY: u8 = 0;
 const TRAINED: u8 = 1;
 const EVALUATED: u8 = 2;
@@ -64,7 +76,10 @@ impl Report {
                     RawReady { layout, train_len: train_len.into(), test_len: test_len.into() };
                 (READY, raw.as_bytes().to_vec())
             }
-            Self::Trained { loss } => (TRAINED, loss.to_le_bytes().to_vec()),
+            Self::Trained { loss, residual, clipped } => {
+                let [loss, residual, clipped] = [loss, residual, clipped].map(F64::from);
+                (TRAINED, RawTrained { loss, residual, clipped }.as_bytes().to_vec())
+            }
             Self::Evaluated { first, count, correct, loss_sum } => {
                 let raw = RawEvaluated {
                     first: first.into(),
@@ -91,7 +106,14 @@ impl Report {
                     test_len: raw.test_len.get(),
                 })
             }
-            TRAINED => Some(Self::Trained { loss: f64::from_le_bytes(body.try_into().ok()?) }),
+            TRAINED => {
+                let raw = RawTrained::ref_from_bytes(body).ok()?;
+                Some(Self::Trained {
+                    loss: raw.loss.get(),
+                    residual: raw.residual.get(),
+                    clipped: raw.clipped.get(),
+                })
+            }
             EVALUATED => {
                 let raw = RawEvaluated::ref_from_bytes(body).ok()?;
                 Some(Self::Evaluated {
@@ -114,7 +136,7 @@ mod tests {
     fn what_is_written_is_read_and_nothing_else() {
         let reports = [
             Report::Ready { layout: [7; 32], train_len: 1 << 40, test_len: 360 },
-            Report::Trained { loss: 2.5 },
+            Report::Trained { loss: 2.5, residual: 0.75, clipped: 0.0 },
             Report::Evaluated { first: 120, count: 120, correct: 110, loss_sum: 31.5 },
         ];
         for report in reports {

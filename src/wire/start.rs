@@ -2,7 +2,7 @@
 //!
 //! It travels as a reliable transfer of its own, one datagram for a model of up to a few thousand blocks.
 
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{F64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::bitmap::Bitmap;
@@ -75,7 +75,7 @@ pub struct Exception {
 }
 
 /// What the server says to one worker at the start of a round.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RoundStart {
     /// Which round.
     pub round: Round,
@@ -111,6 +111,8 @@ pub struct RoundStart {
     pub used: Sparse,
     /// Blocks that must arrive in this push whatever the tolerance.
     pub urgent: Sparse,
+    /// Learning rate of the step that the push goes into, finite and at least 0.
+    pub lr: f64,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -137,9 +139,10 @@ struct RawStart {
     urgent: u8,
     repair: u8,
     exception: u8,
+    lr: F64,
 }
 
-const _: () = assert!(size_of::<RawStart>() == 57);
+const _: () = assert!(size_of::<RawStart>() == 65);
 
 /// Follows the sets of blocks where there is an exception; then a bit for each tensor.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -188,6 +191,7 @@ impl RoundStart {
             urgent: form(&self.urgent),
             repair: self.repair,
             exception: u8::from(self.exception.is_some()),
+            lr: self.lr.into(),
         };
         let mut bytes = raw.as_bytes().to_vec();
         for set in [&self.used, &self.urgent] {
@@ -232,9 +236,13 @@ impl RoundStart {
             used_blocks,
             used,
             urgent,
+            lr: raw.lr.get(),
         };
-        let sound =
-            start.allowance <= start.blocks && start.rank < start.workers && raw.critical <= 1;
+        let sound = start.lr.is_finite()
+            && start.lr >= 0.0
+            && start.allowance <= start.blocks
+            && start.rank < start.workers
+            && raw.critical <= 1;
         if sound { Ok(start) } else { Err(StartError) }
     }
 }
@@ -321,6 +329,7 @@ mod tests {
             used_blocks: 13,
             used: Sparse::of(&used),
             urgent: Sparse::of(&urgent),
+            lr: 0.05,
         }
     }
 
@@ -336,7 +345,8 @@ mod tests {
         04 00 00 00 03 00 00 00 00 01 00 00 00 00 00 00
         40 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
         03 00 00 00 0d 00 00 00 00 00 01 00 03 00 c8 00
-        64 00 00 05 01 02 02 01 00 fe 1f 00 10
+        64 00 00 05 01 02 02 01 00 9a 99 99 99 99 99 a9
+        3f fe 1f 00 10
         ");
     }
 
@@ -348,8 +358,8 @@ mod tests {
         04 00 00 00 03 00 00 00 00 00 00 00 00 00 00 00
         00 00 00 00 02 00 00 00 09 00 00 00 0d 00 00 00
         03 00 00 00 0d 00 00 00 00 00 01 00 03 00 c8 00
-        64 00 02 05 01 02 02 01 01 fe 1f 00 10 09 00 00
-        00 f4 01 06 42 01
+        64 00 02 05 01 02 02 01 01 9a 99 99 99 99 99 a9
+        3f fe 1f 00 10 09 00 00 00 f4 01 06 42 01
         ");
     }
 
@@ -382,6 +392,7 @@ mod tests {
             bytes[at] = rng.next_u32() as u8;
             if let Ok(start) = RoundStart::from_bytes(&bytes) {
                 assert_eq!(start.urgent.to_bitmap(start.blocks).len(), start.blocks, "seed {seed}");
+                assert!(start.lr.is_finite() && start.lr >= 0.0, "seed {seed}");
             }
         }
         let huge = [&good[..good.len() - 9], &u32::MAX.to_le_bytes(), &good[good.len() - 5..]];

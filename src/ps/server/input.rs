@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use super::credit::Heard;
 use super::{Phase, ServerCore};
 use crate::event::{Event, WorkerJoined, WorkerLeft};
-use crate::flat::{Encoded, Layout};
+use crate::flat::{Layout, Slots, Unsaid};
 use crate::ids::{BlockIndex, Round, SessionId, WorkerId};
 use crate::mlt::{Admission, Arrival, Close, Outbound, Owner, Role, Session, SessionEvent};
 use crate::ps::average::Average;
 use crate::ps::credit;
 use crate::ps::member::{Member, Stage};
+use crate::ps::missing::Missing;
 use crate::units::Instant;
 use crate::wire::{
     Block, Bye, ByeCode, Carrier, DATAGRAM_MAX, DataHead, Hello, Message, Reject, Report,
@@ -19,7 +20,7 @@ use crate::wire::{
 
 /// Workers at one server.
 const MEMBERS_MAX: usize = 1024;
-/// Bytes of decoded pushes that may have to wait for their turn.
+/// Bytes that may have to be kept of workers: decoded pushes that wait for their turn, what stood in their place.
 const HELD_BYTES_MAX: usize = 8 << 30;
 /// Answers to strangers that wait to be sent; those that do not fit are not given.
 const REPLIES_MAX: usize = 64;
@@ -27,7 +28,7 @@ const REPLIES_MAX: usize = 64;
 /// What blocks mean to the server: pushes go into the average, pulls come out of the parameters.
 pub(super) struct Blocks<'a> {
     pub(super) layout: &'a Layout,
-    pub(super) pull: &'a Encoded,
+    pub(super) pull: &'a Slots,
     pub(super) average: Option<(&'a mut Average, u16)>,
 }
 
@@ -181,7 +182,9 @@ impl ServerCore {
     }
 
     fn refusal(&self) -> Option<&'static str> {
-        let held = self.members.len() * self.layout.values() * size_of::<f32>();
+        // Blocks that wait, and what stood in the place of missing ones.
+        let kept = if self.config.missing == Missing::Imputed { 2 } else { 1 };
+        let held = self.members.len() * self.layout.values() * size_of::<f32>() * kept;
         if matches!(self.phase, Phase::Finishing(_) | Phase::Over) {
             Some("the run is over")
         } else if self.members.len() >= MEMBERS_MAX {
@@ -260,14 +263,15 @@ impl ServerCore {
                     None => self.join(now, id),
                 }
             }
-            Report::Trained { loss } => {
+            Report::Trained { loss, residual, clipped } => {
                 if let Phase::Training(training) = &mut self.phase
                     && round == self.round
                 {
-                    if loss.is_infinite() {
+                    // A worker leaves rather than report such numbers.
+                    if [loss, residual, clipped].iter().any(|x| !x.is_finite()) {
                         return Err(Reject::Malformed);
                     }
-                    training.handle_loss(id, loss);
+                    training.handle_report(id, loss, Unsaid { norm: residual, clipped });
                     let session = self.members.get_mut(&id).map(|member| &mut member.session);
                     let push = session.and_then(|session| session.inbound_mut(TransferKind::Push));
                     if let Some(push) = push.filter(|push| push.id().round == round) {

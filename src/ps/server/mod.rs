@@ -34,7 +34,7 @@ use super::policy::Policy;
 use super::pushtime::PushTime;
 use crate::codec::Codec;
 use crate::event::{Event, Stamped};
-use crate::flat::{Codecs, Encoded, Layout};
+use crate::flat::{Codecs, Layout, Slots};
 use crate::ids::{Round, SessionId, WorkerId};
 use crate::mlt::Governor;
 use crate::units::Instant;
@@ -83,7 +83,7 @@ pub struct ServerCore {
     cursor: Cursor,
     push_time: PushTime,
     average: Average,
-    pull: Encoded,
+    pull: Slots,
     cookies: Cookies,
     /// Datagrams that the driver's receive buffer holds.
     capacity: u16,
@@ -131,16 +131,14 @@ impl ServerCore {
         now: Instant,
     ) -> Self {
         assert_eq!(parameters.len(), layout.values());
-        let mut pull = Encoded::default();
-        let raw = Codecs::uniform(&layout, Codec::Raw);
-        pull.fill(&layout, &raw, &parameters);
+        let pull = Slots::new(&layout, config.pull_codec, &parameters);
         Self {
             sgd: Sgd::new(config.sgd, layout.values()),
             rollback: Rollback::default(),
             policy: Policy::new(config.policy.clone()),
             cursor: Cursor::new(config.slots),
             push_time: PushTime::default(),
-            average: Average::new(&layout, raw, 0),
+            average: Average::new(&layout, Codecs::uniform(&layout, Codec::Raw), 0),
             pull,
             cookies: Cookies::new(entropy),
             capacity,
@@ -181,6 +179,19 @@ impl ServerCore {
     #[must_use]
     pub fn velocity(&self) -> &[f32] {
         self.sgd.velocity()
+    }
+
+    /// What stood in the place of workers of the last round, one after the other.
+    #[cfg(test)]
+    pub fn imputed(&self) -> Vec<f32> {
+        let ranks = 0..self.ready().len() as u16;
+        ranks.flat_map(|rank| self.average.imputed(rank).to_vec()).collect()
+    }
+
+    /// The averaged gradient of the last round, as far as it is known.
+    #[must_use]
+    pub fn gradient(&self) -> &[f32] {
+        self.average.values()
     }
 
     /// Training rounds that ended.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Phase, ServerCore};
 use crate::codec::Codec;
 use crate::event::{Event, PushClosed, RoundEnded, RoundStarted};
+use crate::flat::Unsaid;
 use crate::ids::{BlockIndex, Round, WorkerId};
 use crate::mlt::{Close, Deadlines, Inbound, Scheme};
 use crate::ps::credit;
@@ -40,6 +41,7 @@ struct Part {
     worker: WorkerId,
     slice: Slice,
     loss: Option<f64>,
+    unsaid: Option<Unsaid>,
     /// Whether its push, or the report before it, has begun to arrive.
     begun: bool,
     /// From the first datagram of its push to the close.
@@ -60,10 +62,10 @@ impl Training {
         Some(rank as u16)
     }
 
-    /// Takes in the mean training loss of a worker's slice.
-    pub(super) fn handle_loss(&mut self, id: WorkerId, loss: f64) {
+    /// Takes in the mean training loss of a worker's slice, and how much it had not said before.
+    pub(super) fn handle_report(&mut self, id: WorkerId, loss: f64, unsaid: Unsaid) {
         if let Some(part) = self.parts.iter_mut().find(|part| part.worker == id) {
-            part.loss = Some(loss);
+            (part.loss, part.unsaid) = (Some(loss), Some(unsaid));
         }
         self.begin(id);
     }
@@ -106,7 +108,7 @@ impl ServerCore {
     pub(super) fn push_terms(&self) -> (Tolerance, Terms) {
         let config = &self.config;
         let flush = config.schedule.drops_after(self.trained + 1);
-        if flush && config.missing == Missing::Feedback {
+        if flush && config.missing.is_repeated() {
             return (Tolerance::ZERO, Terms::uniform(Codec::Raw));
         }
         let terms = Terms::new(config.codec, config.critical_codec, self.critical_tensors());
@@ -138,6 +140,9 @@ impl ServerCore {
         }
         self.average.reset(&self.layout, codecs, count);
         let lr = self.config.schedule.lr(number.0);
+        if self.config.missing == Missing::Imputed {
+            self.average.impute(&workers, lr);
+        }
         let critical = self.policy.is_critical();
         self.tell(
             now,
@@ -168,6 +173,7 @@ impl ServerCore {
                 worker,
                 slice,
                 loss: None,
+                unsaid: None,
                 begun: false,
                 took: None,
                 used: 0,
@@ -211,6 +217,7 @@ impl ServerCore {
         let took = if cut_off { push_time * 2 } else { push_time };
         part.took = first_at.filter(|_| !gone).map(|_| took);
         (part.used, part.gone, part.open) = (received.ones(), gone, false);
+        let unsaid = part.unsaid;
         training.open -= 1;
         let event = PushClosed {
             round: training.number,
@@ -226,6 +233,8 @@ impl ServerCore {
             passes: 1 + inbound.map_or(0, |push| push.passes().into()),
             bytes: inbound.map_or(0, Inbound::bytes),
             allowance: member.ledger.left(),
+            residual: unsaid.map(|unsaid| unsaid.norm),
+            clipped: unsaid.map(|unsaid| unsaid.clipped),
             wait_ns: (first_at.unwrap_or(now) - training.started_at).as_nanos() as u64,
             push_ns: push_time.as_nanos() as u64,
         };
@@ -238,6 +247,9 @@ impl ServerCore {
     /// Takes the optimizer's step in each block whose average is known, and lets it go to the workers at once if pulls
     /// are streamed.
     pub(super) fn step_blocks(&mut self, now: Instant) {
+        // What is evaluated are the parameters that a checkpoint would hold.
+        let exact = self.evaluation_follows(self.trained + 1);
+        let pull_codec = if exact { Codec::Raw } else { self.config.pull_codec };
         while let Phase::Training(training) = &mut self.phase
             && training.is_useful()
             && let Some(block) = self.average.poll_complete()
@@ -253,7 +265,7 @@ impl ServerCore {
                 // Nobody is to learn from these.
                 continue;
             }
-            self.pull.replace(Codec::Raw, block, stepped);
+            self.pull.replace(pull_codec, block, stepped);
             if self.config.streamed {
                 self.release(now, block);
             }
@@ -301,6 +313,9 @@ impl ServerCore {
             return self.fail(why);
         }
         self.rollback.forget();
+        if self.config.missing == Missing::Imputed {
+            self.average.remember(&self.layout);
+        }
         self.version = self.round;
         self.trained = training.number.0;
         let ended = RoundEnded {

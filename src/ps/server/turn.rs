@@ -9,7 +9,6 @@ use crate::event::Event;
 use crate::flat::{rotated, send_order};
 use crate::ids::{BlockIndex, Round, WorkerId};
 use crate::mlt::{Outbound, Scheme};
-use crate::ps::missing::Missing;
 use crate::ps::terms::Terms;
 use crate::units::{Instant, Tolerance};
 use crate::wire::{Bye, ByeCode, RoundStart, Sparse, Task, TransferId, TransferKind};
@@ -127,7 +126,7 @@ impl ServerCore {
         let mut urgent = Bitmap::zeros(blocks);
         // What a scheme never repairs cannot be urgent.
         if train && self.config.scheme == Scheme::Bounded {
-            if self.config.missing == Missing::Feedback {
+            if self.config.missing.is_repeated() {
                 urgent = member.urgent_to_push(blocks);
             }
             for matrix in self.average.codecs().matrices() {
@@ -153,6 +152,7 @@ impl ServerCore {
             used_blocks: member.used.len(),
             used: Sparse::of(&member.used),
             urgent: Sparse::of(&urgent),
+            lr: self.config.schedule.lr(self.trained + 1),
         };
         let transfer = TransferId { kind: TransferKind::Start, round };
         member.session.send(Outbound::blob(transfer, start.to_bytes()));

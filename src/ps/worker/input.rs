@@ -155,6 +155,9 @@ impl WorkerCore {
             let used = if known { start.used.to_bitmap(blocks) } else { Bitmap::zeros(blocks) };
             residual.settle(&setup.layout, update, encoded, codecs, &used);
         }
+        if matches!(start.task, Task::Train { .. }) {
+            residual.follow(start.lr);
+        }
         self.start = Some(start);
     }
 

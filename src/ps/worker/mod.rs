@@ -384,8 +384,11 @@ impl Owner for Blocks<'_> {
 
     fn handle_block(&mut self, _: TransferId, block: &Block<'_>) -> Result<(), Reject> {
         let state = self.state.as_mut().ok_or(Reject::Transfer)?;
-        let range = state.setup.layout.range(block.index);
-        Codec::Raw.decode(block.bytes, &mut state.replica[range]).map_err(|_| Reject::Span)
+        let values = &mut state.replica[state.setup.layout.range(block.index)];
+        // A block of this length is raw, whatever the codec: so are those that are evaluated.
+        let raw = block.bytes.len() == size_of_val(values);
+        let codec = if raw { Codec::Raw } else { state.setup.pull_codec };
+        codec.decode(block.bytes, values).map_err(|_| Reject::Span)
     }
 
     fn block_bytes(&self, _: TransferId, block: BlockIndex) -> &[u8] {

@@ -2,7 +2,7 @@
 
 use super::{Delivery, State, WorkerCore};
 use crate::bitmap::Bitmap;
-use crate::flat::{Layout, Tensor, send_order};
+use crate::flat::{Layout, Tensor, Unsaid, send_order};
 use crate::mlt::{Outbound, Repair};
 use crate::wire::{ByeCode, Report, Task, TransferId, TransferKind};
 
@@ -25,7 +25,13 @@ impl WorkerCore {
             return;
         };
         let Delivery { mut gradient, parameters, round, .. } = delivery;
+        if !loss.is_finite() {
+            let why = format!("the loss is not finite in round {round}: lower --lr");
+            return self.leave(ByeCode::NonFinite, &why);
+        }
+        let mut unsaid = Unsaid::default();
         if setup.feedback {
+            unsaid = residual.bound(&gradient);
             residual.add_to(&mut gradient);
         }
         if let Some(name) = not_finite(&setup.layout, &gradient) {
@@ -65,7 +71,8 @@ impl WorkerCore {
             return self.leave(ByeCode::Refused, &why);
         };
         let push = push.limited(start.window).repaired(repair);
-        self.report(round, Report::Trained { loss });
+        let Unsaid { norm: residual, clipped } = unsaid;
+        self.report(round, Report::Trained { loss, residual, clipped });
         self.session.send(push);
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::codec::Codec;
 use crate::flat::{Layout, Order};
 use crate::wire::Task;
 
@@ -14,6 +15,8 @@ pub struct Setup {
     pub engine: String,
     /// Whether what was not used is said again.
     pub feedback: bool,
+    /// Codec of pulls; blocks as long as raw ones are raw.
+    pub pull_codec: Codec,
     /// In which order blocks are pushed.
     pub order: Order,
     /// The run's seed.
@@ -57,6 +60,7 @@ mod tests {
             layout: Arc::new(layout),
             engine: String::new(),
             feedback: true,
+            pull_codec: Codec::Raw,
             order: Order::Rotated,
             seed: 1,
             slots: 3,

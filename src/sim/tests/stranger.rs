@@ -66,3 +66,20 @@ fn one_that_takes_no_part_cannot_say_that_training_diverged() {
     assert_eq!(world.server().outcome(), None);
     assert_eq!(world.run(Duration::from_secs(60), |_, _| true), Some(Outcome::Finished));
 }
+
+#[test]
+fn a_stray_datagram_without_a_return_address_is_not_answered() {
+    let mut world = Case::default().world();
+    let mut buf = Vec::new();
+    world.run(Duration::ZERO, |_, _| true);
+    while world.server.poll_transmit(world.now, &mut buf).is_some() {}
+    let ping = Message::Ping(false);
+    let header = Header { session: SessionId(9), number: PacketNumber(1) };
+    ping.write(Carrier::Datagrams, header, &mut buf);
+    let ping = buf.clone();
+    world.server.handle_datagram(world.now, world.now, "10.9.9.9:0".parse().unwrap(), &ping);
+    assert_eq!(world.server.poll_transmit(world.now, &mut buf), None);
+    world.server.handle_datagram(world.now, world.now, "10.9.9.9:7".parse().unwrap(), &ping);
+    assert!(world.server.poll_transmit(world.now, &mut buf).is_some());
+    assert!(buf.len() <= ping.len(), "no answer is larger than its question");
+}
