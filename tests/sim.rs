@@ -36,7 +36,14 @@ fn one_seed_leaves_the_same_files() {
     assert_eq!(one["digest"], two["digest"]);
     let [one, two] = ["runs/one", "elsewhere/two"].map(|folder| files(&scratch.join(folder)));
     let names: Vec<&str> = one.keys().map(String::as_str).collect();
-    let expected = ["evals.csv", "events.jsonl", "final.safetensors", "plan.toml", "rounds.csv"];
+    let expected = [
+        "evals.csv",
+        "events.jsonl",
+        "final.safetensors",
+        "plan.toml",
+        "rounds.csv",
+        "summary.json",
+    ];
     assert_eq!(names, expected);
     for (name, contents) in one {
         assert!(contents == two[&name], "{name} differs");

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use chart::{Chart, Panel};
-pub use folder::RunFolder;
+pub use folder::{RunFolder, Start};
 pub use live::Live;
 pub(crate) use progress::clock;
 pub use progress::{Progress, Style};
@@ -118,6 +118,7 @@ impl Report {
         self.folder.finish()?;
         let folder = self.folder.path().display().to_string();
         let summary = Summary::new(&self.tally, self.folder.plan_digest(), folder, closing);
+        self.folder.seal(&summary)?;
         Ok((summary, self.progress.finish()))
     }
 
