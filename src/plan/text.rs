@@ -96,6 +96,7 @@ impl Plan {
             ("seed", whole(self.seed)),
             ("codec", self.codec.to_string().into()),
             ("missing", self.missing.to_string().into()),
+            ("order", self.order.to_string().into()),
             ("tolerance", tolerance.to_string().into()),
             ("pull-tolerance", self.pull_tolerance.to_string().into()),
             ("policy", policy.into()),
