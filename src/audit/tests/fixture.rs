@@ -71,6 +71,7 @@ impl Run {
             owed: OWED,
             received: OWED - forgiven - late - gone,
             repaired: 3,
+            passes: 1,
             forgiven,
             late,
             gone,
