@@ -2,6 +2,7 @@
 //!
 //! Layers are folders and imports only point down; `docs/ARCHITECTURE.md` has the map, `tests/tidy.rs` holds it.
 
+pub mod audit;
 pub mod bitmap;
 pub mod cli;
 pub mod codec;

@@ -14,11 +14,16 @@ use std::time::Duration;
 use mlt_lite::model::digest;
 use mlt_lite::plan::{Entry, Plan};
 use mlt_lite::ps::server::Outcome;
-use mlt_lite::report::{RoundMs, Tally};
+use mlt_lite::report::{Closing, Progress, Report, RoundMs, RunFolder, Start, Style, Tally};
 use mlt_lite::run::{Job, WORDS, prepare};
 use mlt_lite::sim::{CAPACITY, World};
 use mlt_lite::train::Processor;
 use mlt_lite::units::Instant;
+
+#[expect(dead_code, reason = "nothing is started here")]
+mod common;
+
+use common::Scratch;
 
 const LOSSES: [&str; 5] = ["0%", "1%", "5%", "20%", "40%"];
 const TOLERANCES: [&str; 3] = ["0%", "2%", "10%"];
@@ -48,12 +53,29 @@ fn run(loss: &str, tolerance: &str, codec: &str) -> Cell {
     let server = job.server(CAPACITY, plan.seed, Instant::ZERO);
     let mut world = World::new(server, processors, &job.net, plan.compute, plan.seed);
     let mut tally = Tally::default();
+    let scratch = Scratch::new("grid");
+    let start =
+        Start { rounds: job.config.rounds, examples: job.config.train_len, ..Start::default() };
+    let folder = RunFolder::create(&scratch, plan, start).unwrap();
+    let mut report = Report::new(folder, Progress::new(Style::Plain, start.rounds, 3, false));
     let outcome = world.run(LIMIT, |stamped, _| {
         tally.record(stamped);
+        report.record(stamped, stamped.at).unwrap();
         true
     });
     assert_eq!(outcome, Some(Outcome::Finished), "{loss} {tolerance} {codec}");
     let totals = world.server().totals();
+    let closing = Closing {
+        digest: Some(digest(world.server().parameters())),
+        transport: &plan.transport,
+        totals,
+        rejects: world.server().rejects(),
+        traffic: None,
+        images: None,
+        codecs: Vec::new(),
+        failure: None,
+    };
+    report.finish(closing).unwrap();
     Cell {
         tally,
         bytes_up: totals.bytes_up,

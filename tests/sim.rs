@@ -36,7 +36,14 @@ fn one_seed_leaves_the_same_files() {
     assert_eq!(one["digest"], two["digest"]);
     let [one, two] = ["runs/one", "elsewhere/two"].map(|folder| files(&scratch.join(folder)));
     let names: Vec<&str> = one.keys().map(String::as_str).collect();
-    let expected = ["evals.csv", "events.jsonl", "final.safetensors", "plan.toml", "rounds.csv"];
+    let expected = [
+        "evals.csv",
+        "events.jsonl",
+        "final.safetensors",
+        "plan.toml",
+        "rounds.csv",
+        "summary.json",
+    ];
     assert_eq!(names, expected);
     for (name, contents) in one {
         assert!(contents == two[&name], "{name} differs");
@@ -157,6 +164,61 @@ fn an_experiment_runs_its_cells_and_keeps_them() {
         output.status.success() && said.contains("8 of 12 cells are finished already"),
         "{said}"
     );
+}
+
+#[test]
+fn an_experiment_is_audited_as_a_whole() {
+    let scratch = Scratch::new("audit");
+    let plan =
+        "mode = 'sim'\nbytes = '20k'\nrounds = 12\nnet = 'loss=20%'\ntolerance = ['2%', '10%']";
+    fs::write(scratch.join("two.toml"), plan).unwrap();
+    scratch.json("experiment two.toml --json");
+    let audit = scratch.json("audit runs/two --json");
+    assert_eq!([&audit["runs"], &audit["violations"], &audit["unfinished"]], [2, 0, 0]);
+    assert_eq!(audit["checked"]["pushes"], 2 * 2 * 12);
+    let mut results = fs::read_dir(scratch.join("runs/two/cells")).unwrap();
+    let result = results.find_map(|entry| {
+        let path = entry.unwrap().path();
+        path.extension().is_some_and(|ending| ending == "json").then_some(path)
+    });
+    let result = result.unwrap();
+    let text = fs::read_to_string(&result).unwrap();
+    fs::write(&result, text.replacen("\"late\":0", "\"late\":1", 1)).unwrap();
+    let output = scratch.run("audit runs/two");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(6), "{out}");
+    assert!(out.starts_with("violated  runs/two") && out.contains("expected late 0, found late 1"));
+}
+
+#[test]
+fn an_audit_says_what_it_found() {
+    let scratch = Scratch::new("audit-said");
+    scratch.json(&format!("sim --model fc --epochs 2 {WEATHER} --name run --json"));
+    let audit = scratch.run("audit runs/run");
+    let out = String::from_utf8_lossy(&audit.stdout);
+    assert!(audit.status.success() && out.starts_with("passed    runs/run\n"), "{out}");
+    assert!(out.contains("\nblocks    ") && !out.contains("remark"), "{out}");
+    for (folder, code, why) in [
+        ("runs", 1, "did you mean runs/run?"),
+        ("nowhere", 1, "for it does not exist"),
+        ("runs/run/plan.toml", 1, "no run folder"),
+        ("runs/run --deep", 2, "unknown flag"),
+    ] {
+        let output = scratch.run(&format!("audit {folder}"));
+        let said = said(&output);
+        assert!(output.status.code() == Some(code) && said.contains(why), "{folder}: {said}");
+    }
+    let rows = scratch.join("runs/run/rounds.csv");
+    let text = fs::read_to_string(&rows).unwrap();
+    fs::write(&rows, text.replacen(",true,", ",false,", 1)).unwrap();
+    let output = scratch.run("audit runs/run");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(6), "{out}");
+    assert!(
+        out.contains("first     rounds.csv, line 2, round 1, worker 1: expected critical true")
+    );
+    assert!(out.contains("more      1\n"), "the digest of the file: {out}");
+    fs::write(&rows, text).unwrap();
 }
 
 #[test]

@@ -29,6 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["net", "sim"],
     &["plan"],
     &["report"],
+    &["audit"],
     &["experiment"],
     &["cli"],
     &["run"],

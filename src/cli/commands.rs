@@ -29,6 +29,8 @@ pub enum Command {
     Sim(Sim),
     /// A matrix of runs.
     Experiment(Experiment),
+    /// Whether a run kept to its rules.
+    Audit(Audit),
     /// Data sets.
     Data(Data),
     /// Accuracy of a saved model.
@@ -274,6 +276,28 @@ impl Experiment {
         }
         line + if self.json { " --json" } else { "" }
     }
+}
+
+/// Check from its files whether a run kept to its tolerances; the first violation is named.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "audit",
+    usage = "RUN [flags]",
+    error_code(0, "everything holds"),
+    error_code(1, "there is no run, or a file cannot be read"),
+    error_code(
+        6,
+        "a rule is violated, or the files were changed after the run; the first violation is named"
+    )
+)]
+pub struct Audit {
+    /// the run folder, or that of an experiment, of which all runs are checked
+    #[argh(positional)]
+    pub run: PathBuf,
+    /// end standard output with the findings as one JSON object
+    #[argh(switch)]
+    pub json: bool,
 }
 
 /// List or verify data sets.

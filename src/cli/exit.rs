@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use super::{BindError, UsageError};
+use crate::audit::AuditError;
 use crate::dataset::{DatasetError, ShardsError, UnknownDataset};
 use crate::experiment::ExperimentError;
 use crate::link::NetError;
@@ -30,6 +31,8 @@ pub enum Exit {
     Unreachable = 4,
     /// The other side speaks another version, has another plan, or has no time for us.
     Refused = 5,
+    /// A run did not keep to its rules, or its files do not say so.
+    Violated = 6,
     /// Interrupted by the user.
     Interrupted = 130,
 }
@@ -89,6 +92,7 @@ means! {
     LevelError => Usage,
     DatasetError => Data,
     CheckpointError => Failed,
+    AuditError => Failed,
 }
 
 impl From<net::NetError> for Failure {

@@ -16,7 +16,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 use bind::server_address;
 pub use bind::{BindError, DEFAULT_BIND, bind_address};
 pub use commands::{
-    Check, Command, Data, DataCommand, DataList, DataVerify, Eval, Experiment, Server, Sim,
+    Audit, Check, Command, Data, DataCommand, DataList, DataVerify, Eval, Experiment, Server, Sim,
     THREADS_MAX, Train, Version, Worker,
 };
 pub use exit::{Exit, Failure};
@@ -36,6 +36,7 @@ const PROGRAM: &str = "mlt-lite";
     error_code(3, "a data set is missing or broken"),
     error_code(4, "the server could not be reached, or was lost"),
     error_code(5, "refused: another protocol version, another plan, or too many checks"),
+    error_code(6, "an audit found a violation"),
     error_code(130, "interrupted; train, server and sim leave a checkpoint")
 )]
 struct CommandLine {

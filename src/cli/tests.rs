@@ -31,6 +31,7 @@ fn help_is_pinned() {
         "train",
         "sim",
         "experiment",
+        "audit",
         "data",
         "data list",
         "data verify",

@@ -1,14 +1,16 @@
-//! The run folder: `plan.toml`, `events.jsonl`, `rounds.csv`, `evals.csv`.
+//! The run folder: `plan.toml`, `events.jsonl`, `rounds.csv`, `evals.csv`, in the end `summary.json`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::rows::RoundRows;
-use super::{ReportError, timestamp};
+use super::{ReportError, Summary, timestamp};
 use crate::event::{Event, Stamped};
 use crate::plan::{Folder, Plan};
 use crate::units::Instant;
@@ -18,6 +20,19 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 const EVALS_HEADER: &str = "round,epoch,accuracy,correct,total,loss\n";
 
+/// What is known of a run before it starts, beside its plan.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start<'a> {
+    /// The command that runs it (`train`).
+    pub command: &'a str,
+    /// Wall-clock time (since 1970) at which the clock of the events starts; 0 in a simulation.
+    pub base: Duration,
+    /// Rounds of the whole run.
+    pub rounds: u32,
+    /// Training examples of an epoch.
+    pub examples: u64,
+}
+
 /// The files of one run.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -25,6 +40,7 @@ pub struct RunFolder {
     plan_digest: String,
     /// Wall-clock time (since 1970) at which the clock of the events started.
     base: Duration,
+    plan: Output,
     events: Output,
     rounds: Output,
     evals: Output,
@@ -33,34 +49,31 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder of `plan` under `runs`. `command` is the command that runs it (`train`), `base` the wall-clock
-    /// time (since 1970) at which the clock of the events starts; 0 in a simulation.
+    /// Makes the folder of `plan` under `runs`.
     ///
     /// # Errors
     /// If the plan names a folder that exists, or something cannot be written.
-    pub fn create(
-        runs: &Path,
-        plan: &Plan,
-        command: &str,
-        base: Duration,
-    ) -> Result<Self, ReportError> {
+    pub fn create(runs: &Path, plan: &Plan, start: Start<'_>) -> Result<Self, ReportError> {
         let path = claim(runs, &plan.folder())?;
         let plan_digest = plan.digest();
         let mut file = Output::create(path.join("plan.toml"))?;
-        file.write(&preamble(command, &plan_digest))?;
+        file.write(&preamble(start.command, &plan_digest))?;
         // Without its name, so that the file can be run again as it is.
         file.write(&Plan { name: None, ..plan.clone() }.to_toml())?;
         file.flush()?;
+        let opening = line(&Opening::new(&start, &plan_digest));
         let mut folder = Self {
+            plan: file,
             events: Output::create(path.join("events.jsonl"))?,
             rounds: Output::create(path.join("rounds.csv"))?,
             evals: Output::create(path.join("evals.csv"))?,
             path,
             plan_digest,
-            base,
+            base: start.base,
             rows: RoundRows::default(),
             flushed_at: Instant::ZERO,
         };
+        folder.events.write(&opening)?;
         folder.rounds.write(RoundRows::HEADER)?;
         folder.evals.write(EVALS_HEADER)?;
         folder.flush()?;
@@ -85,9 +98,7 @@ impl RunFolder {
     /// If a file cannot be written.
     pub fn record(&mut self, stamped: &Stamped) -> Result<(), ReportError> {
         let wall = timestamp(self.base + stamped.at.since(Instant::ZERO));
-        let line = serde_json::to_string(&Line { wall, stamped });
-        self.events.write(&line.expect("events are plain data with string keys"))?;
-        self.events.write("\n")?;
+        self.events.write(&line(&Line { wall, stamped }))?;
         self.rounds.write(&self.rows.record(&stamped.event))?;
         if let Event::Evaluated(evaluated) = &stamped.event {
             let accuracy = evaluated.correct as f64 / evaluated.total.max(1) as f64;
@@ -117,6 +128,20 @@ impl RunFolder {
         self.flush()
     }
 
+    /// Leaves the summary, with the digests of all that was written here: what is changed afterwards can be told.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn seal(&mut self, summary: &Summary) -> Result<(), ReportError> {
+        let outputs = [&self.plan, &self.events, &self.rounds, &self.evals];
+        let files = outputs.into_iter().map(Output::digest).collect();
+        let mut file = Output::create(self.path.join("summary.json"))?;
+        // Without its folder, which may be moved.
+        let summary = &Summary { folder: String::new(), ..summary.clone() };
+        file.write(&line(&Sealed { summary, files }))?;
+        file.flush()
+    }
+
     /// From now on there is no space left for events.
     #[cfg(test)]
     pub(super) fn fill_disk(&mut self) {
@@ -137,6 +162,38 @@ struct Line<'a> {
     wall: String,
     #[serde(flatten)]
     stamped: &'a Stamped,
+}
+
+/// The first line of `events.jsonl`: the plan that all others belong to, and what it amounts to.
+#[derive(Serialize)]
+struct Opening<'a> {
+    wall: String,
+    at: Instant,
+    event: &'static str,
+    plan: &'a str,
+    rounds: u32,
+    examples: u64,
+}
+
+impl<'a> Opening<'a> {
+    fn new(start: &Start<'_>, plan: &'a str) -> Self {
+        let &Start { base, rounds, examples, .. } = start;
+        Self { wall: timestamp(base), at: Instant::ZERO, event: "run", plan, rounds, examples }
+    }
+}
+
+/// What `summary.json` holds.
+#[derive(Serialize)]
+struct Sealed<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    /// SHA-256 of the other files.
+    files: BTreeMap<String, String>,
+}
+
+/// Plain data as a line of JSON.
+fn line(data: &impl Serialize) -> String {
+    serde_json::to_string(data).expect("plain data with string keys is JSON") + "\n"
 }
 
 /// Comments that say what the plan is and how to repeat it.
@@ -174,16 +231,25 @@ fn claim(runs: &Path, folder: &Folder) -> Result<PathBuf, ReportError> {
 struct Output {
     path: PathBuf,
     file: BufWriter<File>,
+    hash: Sha256,
 }
 
 impl Output {
     fn create(path: PathBuf) -> Result<Self, ReportError> {
         let file = File::create_new(&path).map_err(ReportError::write(&path))?;
-        Ok(Self { path, file: BufWriter::new(file) })
+        Ok(Self { path, file: BufWriter::new(file), hash: Sha256::new() })
     }
 
     fn write(&mut self, text: &str) -> Result<(), ReportError> {
+        self.hash.update(text);
         self.file.write_all(text.as_bytes()).map_err(ReportError::write(&self.path))
+    }
+
+    /// Its name, and the SHA-256 of what was written to it, in hexadecimal.
+    fn digest(&self) -> (String, String) {
+        let digest = self.hash.clone().finalize();
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (name, digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn flush(&mut self) -> Result<(), ReportError> {

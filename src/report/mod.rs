@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use chart::{Chart, Panel};
 pub use cost::CodecCost;
-pub use folder::RunFolder;
+pub use folder::{RunFolder, Start};
 pub use live::Live;
 pub(crate) use progress::clock;
 pub use progress::{Progress, Style};
@@ -120,6 +120,7 @@ impl Report {
         self.folder.finish()?;
         let folder = self.folder.path().display().to_string();
         let summary = Summary::new(&self.tally, self.folder.plan_digest(), folder, closing);
+        self.folder.seal(&summary)?;
         Ok((summary, self.progress.finish()))
     }
 

@@ -78,6 +78,8 @@ impl RoundRows {
     pub fn record(&mut self, event: &Event) -> String {
         match event {
             Event::RoundStarted(started) => {
+                // A round of which nothing could be used was begun anew.
+                self.open.retain(|open| open.ended.is_some());
                 let shares = started.workers.iter().map(|&worker| (worker, Share::default()));
                 let shares = shares.collect();
                 self.open.push_back(OpenRound { started: started.clone(), ended: None, shares });

@@ -176,8 +176,9 @@ fn progress_on_a_terminal_is_one_line() {
 fn a_run_folder_holds_the_run() {
     let scratch = Scratch::new("folder");
     let base = Duration::from_millis(1_700_000_000_000);
+    let start = Start { command: "train", base, rounds: 8, examples: 256 };
     let plan = plan("policy = 'clr'\ntolerance = '2%'");
-    let folder = RunFolder::create(&scratch, &plan, "train", base).unwrap();
+    let folder = RunFolder::create(&scratch, &plan, start).unwrap();
     let mut report = Report::new(folder, Progress::new(Style::Plain, 8, 2, true));
     for stamped in run() {
         report.record(&stamped, stamped.at).unwrap();
@@ -199,7 +200,7 @@ fn a_run_folder_holds_the_run() {
     summary.folder = "runs/fc-optdigits-1-1".to_owned();
     insta::assert_snapshot!("summary-text", summary.to_string());
     insta::assert_snapshot!("summary-json", summary.to_json());
-    for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv"] {
+    for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv", "summary.json"] {
         let text = std::fs::read_to_string(scratch.join("fc-optdigits-1-1").join(file)).unwrap();
         insta::assert_snapshot!(file, text);
         let times = RoundRows::round_ns(&text);
@@ -266,7 +267,7 @@ fn a_lost_model_is_told_once_and_in_the_end() {
 #[test]
 fn nothing_is_overwritten() {
     let scratch = Scratch::new("taken");
-    let create = |text: &str| RunFolder::create(&scratch, &plan(text), "", Duration::ZERO);
+    let create = |text: &str| RunFolder::create(&scratch, &plan(text), Start::default());
     let path = |text: &str| create(text).unwrap().path().file_name().unwrap().to_owned();
     assert_eq!(path("seed = 7"), "fc-optdigits-7-1");
     assert_eq!(path("seed = 7"), "fc-optdigits-7-2");
@@ -283,7 +284,7 @@ fn a_full_disk_stops_the_run() {
         return;
     }
     let scratch = Scratch::new("full");
-    let mut folder = RunFolder::create(&scratch, &plan(""), "", Duration::ZERO).unwrap();
+    let mut folder = RunFolder::create(&scratch, &plan(""), Start::default()).unwrap();
     folder.fill_disk();
     let said = run().iter().find_map(|stamped| folder.record(stamped).err()).unwrap().to_string();
     assert!(said.contains("events.jsonl"), "{said}");
@@ -304,4 +305,25 @@ fn a_pull_that_never_closes_holds_no_rows_back() {
     }
     written += &rows.finish();
     assert_eq!(written.lines().count(), 5, "a round that was cut off has no row");
+}
+
+#[test]
+fn a_round_that_is_begun_anew_has_the_rows_of_its_last_time() {
+    let mut rows = RoundRows::default();
+    let mut written = String::new();
+    let events = [
+        start(1, &[1, 2], false),
+        push(1, 1, 0, 26),
+        push(1, 2, 0, 26),
+        start(1, &[2], false),
+        push(1, 2, 1, 0),
+        end(1),
+        pull(1, 2),
+    ];
+    for event in events {
+        written += &rows.record(&event);
+    }
+    written += &rows.finish();
+    let found: Vec<&str> = written.lines().map(|row| &row[..16]).collect();
+    assert_eq!(found, ["1,2,26,25,1,1,0,"]);
 }

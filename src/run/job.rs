@@ -13,7 +13,7 @@ use crate::model::{Checkpoint, Parameters, digest};
 use crate::plan::{DataSize, Load, Plan, Training};
 use crate::ps::config::ServerConfig;
 use crate::ps::server::{Outcome, ServerCore};
-use crate::report::{Closing, CodecCost, Progress, Report, ReportError, RunFolder};
+use crate::report::{Closing, CodecCost, Progress, Report, ReportError, RunFolder, Start};
 use crate::sim::Traffic;
 use crate::units::Instant;
 
@@ -127,8 +127,9 @@ impl Job {
         base: Duration,
         console: &Console<'_>,
     ) -> Result<Report, ReportError> {
-        let folder = RunFolder::create(runs, self.plan(), command, base)?;
-        let ServerConfig { rounds, workers, .. } = self.config;
+        let ServerConfig { rounds, workers, train_len, .. } = self.config;
+        let start = Start { command, base, rounds, examples: train_len };
+        let folder = RunFolder::create(runs, self.plan(), start)?;
         let progress = Progress::new(console.style(), rounds, workers, self.brief.recipe.is_some());
         Ok(Report::new(folder, progress))
     }

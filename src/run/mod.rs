@@ -4,6 +4,7 @@
 //! failure that `main` prints. A server needs a [`Job`]; a worker needs nothing but the [`Brief`] that the server
 //! sends it, and [`prepare()`].
 
+mod audit;
 mod brief;
 mod check;
 mod console;
@@ -25,6 +26,7 @@ mod workers;
 
 use std::path::PathBuf;
 
+pub use audit::audit;
 pub use brief::{Brief, BriefError};
 pub use check::check;
 pub use console::Console;

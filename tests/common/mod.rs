@@ -1,9 +1,11 @@
-//! The program in a folder of its own.
+//! The program in a folder of its own, where every run that it leaves is audited.
 
+use std::fs;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use mlt_lite::audit::audit;
 use serde_json::Value;
 
 #[path = "../../src/scratch.rs"]
@@ -43,6 +45,29 @@ impl Deref for Scratch {
 
     fn deref(&self) -> &Path {
         &self.0
+    }
+}
+
+/// Runs keep to their rules, whatever else their test is about.
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            audit_all(self);
+        }
+    }
+}
+
+fn audit_all(folder: &Path) {
+    if ["plan.toml", "events.jsonl"].iter().all(|file| folder.join(file).is_file()) {
+        let audit = audit(folder).unwrap();
+        assert!(audit.passed(), "{audit}");
+        return;
+    }
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            audit_all(&path);
+        }
     }
 }
 

@@ -1,0 +1,164 @@
+//! What drives the tolerance, decided again from the recorded norms (DESIGN section 7).
+
+use super::EVENTS;
+use super::findings::{Findings, Place};
+use super::plan::{Plan, Policy};
+use super::record::{Decided, RoundStarted};
+
+/// Numbers that went through decimal text are equal if they differ by less than this part of themselves.
+const EXACT: f64 = 1e-12;
+/// A ratio this close to its threshold may have been rounded to either side.
+const EDGE: f64 = 1e-9;
+
+/// What was decided so far.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    critical: bool,
+    /// In ten-thousandths; none if only the policy knows.
+    tolerance: Option<u64>,
+    /// Norm of the last check.
+    previous: Option<f64>,
+    /// The check that is due.
+    due: Option<Due>,
+    pub(super) count: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    round: u32,
+    norm: f64,
+    /// None if it is on the edge.
+    critical: Option<bool>,
+}
+
+/// A tolerance in ten-thousandths, in words.
+fn percent(parts: u64) -> String {
+    format!("tolerance {}%", parts as f64 / 100.0)
+}
+
+/// Whether two numbers are the same but for what decimal text may have done to them.
+pub(super) fn close(a: f64, b: f64) -> bool {
+    a == b || (a - b).abs() <= EXACT * a.abs().max(b.abs())
+}
+
+impl Decisions {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let (critical, tolerance) = match plan.policy {
+            Policy::Static => (false, Some(plan.base)),
+            Policy::Clr { .. } => (true, Some(0)),
+            Policy::Other => (false, None),
+        };
+        Self { critical, tolerance, previous: None, due: None, count: 0 }
+    }
+
+    /// Takes in the norm of a round that has ended.
+    pub(super) fn handle_norm(&mut self, plan: &Plan, round: u32, norm: f64) {
+        let Policy::Clr { freq, eta } = plan.policy else { return };
+        if !round.saturating_sub(1).is_multiple_of(freq) {
+            return;
+        }
+        let critical = match self.previous {
+            None => Some(true),
+            Some(0.0) => Some(norm != 0.0),
+            Some(previous) => {
+                let ratio = (norm - previous).abs() / previous;
+                ((ratio - eta).abs() > EDGE * eta).then_some(ratio >= eta)
+            }
+        };
+        self.due = Some(Due { round: round.saturating_add(1), norm, critical });
+    }
+
+    /// Takes in a decision.
+    pub(super) fn handle(
+        &mut self,
+        plan: &Plan,
+        line: u64,
+        decided: &Decided,
+        findings: &mut Findings,
+    ) {
+        self.count += 1;
+        let place = || Place::file(EVENTS).line(line).round(decided.round);
+        if let Some(old) = self.tolerance {
+            let meaning = "the tolerance that is replaced is not the one that was decided before";
+            let found = percent(decided.old);
+            findings.equal(place, percent(old), found, meaning);
+        }
+        match (plan.policy, self.due.take()) {
+            (Policy::Other, _) => {}
+            (_, Some(due)) => self.check(plan, due, decided, place, findings),
+            (_, None) => {
+                let meaning = "the policy of the plan does not decide anything here";
+                findings.note(place(), "no decision", "one", meaning);
+            }
+        }
+        (self.critical, self.tolerance) = (decided.critical, Some(decided.new));
+        self.previous = Some(decided.norm);
+    }
+
+    fn check(
+        &self,
+        plan: &Plan,
+        due: Due,
+        decided: &Decided,
+        place: impl Fn() -> Place,
+        findings: &mut Findings,
+    ) {
+        let meaning = "a decision holds from the round after its norm";
+        findings.equal(&place, due.round, decided.round, meaning);
+        if !close(due.norm, decided.norm) {
+            let meaning = "it was not decided by the norm of its round";
+            findings.note(place(), format!("norm {}", due.norm), decided.norm, meaning);
+        }
+        if decided.previous.is_some() != self.previous.is_some()
+            || decided.previous.zip(self.previous).is_some_and(|(a, b)| !close(a, b))
+        {
+            let words =
+                |norm: Option<f64>| norm.map_or_else(|| "none".to_owned(), |norm| norm.to_string());
+            let expected = format!("previous norm {}", words(self.previous));
+            let meaning = "it was not compared with the norm of the last check";
+            findings.note(place(), expected, words(decided.previous), meaning);
+        }
+        let critical = due.critical.unwrap_or(decided.critical);
+        let meaning = "the policy of the plan decides otherwise on these norms";
+        findings.equal(&place, regime(critical), regime(decided.critical), meaning);
+        let new = if decided.critical { 0 } else { plan.base };
+        let meaning = "that is not the tolerance of this regime in the plan";
+        findings.equal(&place, percent(new), percent(decided.new), meaning);
+    }
+
+    /// A round begins: it must be as decided; `flush` if all that is unsaid must be said in it.
+    pub(super) fn check_round(
+        &mut self,
+        started: &RoundStarted,
+        line: u64,
+        flush: bool,
+        findings: &mut Findings,
+    ) {
+        let place = || Place::file(EVENTS).line(line).round(started.round);
+        if let Some(due) = self.due.take() {
+            let expected = format!("the decision on norm {}", due.norm);
+            let meaning = "the policy of the plan decides here";
+            findings.note(place(), expected, "the next round", meaning);
+            self.previous = Some(due.norm);
+        }
+        let meaning = "the regime is not the one that was decided";
+        if self.tolerance.is_some() {
+            findings.equal(place, regime(self.critical), regime(started.critical), meaning);
+        }
+        let meaning = if flush {
+            "all that is unsaid must be said before the learning rate steps down"
+        } else {
+            "the tolerance is not the one that was decided"
+        };
+        let tolerance = if flush { Some(0) } else { self.tolerance };
+        if let Some(tolerance) = tolerance {
+            findings.equal(place, percent(tolerance), percent(started.tolerance), meaning);
+        } else {
+            (self.critical, self.tolerance) = (started.critical, Some(started.tolerance));
+        }
+    }
+}
+
+const fn regime(critical: bool) -> &'static str {
+    if critical { "a critical regime" } else { "no critical regime" }
+}

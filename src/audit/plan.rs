@@ -1,0 +1,218 @@
+//! What the plan of a run folder says, and whether it is the plan that its digest names.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::findings::{Findings, Place};
+use super::schedule::Schedule;
+use super::{AuditError, PLAN, seal, text};
+use crate::model::Recipe;
+use crate::plan::{Document, Origin};
+use crate::units::Tolerance;
+
+/// Keys that hold for one machine and are no part of the digest.
+const LOCAL_KEYS: [&str; 2] = ["name", "data-dir"];
+
+/// What may drive the tolerance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Policy {
+    /// Nothing.
+    Static,
+    /// Relative change of the norm, looked at every `freq` rounds.
+    Clr { freq: u32, eta: f64 },
+    /// Something whose decisions are taken as they are.
+    Other,
+}
+
+/// When a push may be closed though more than its allowance is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    Never,
+    /// Not before so long after its first datagram.
+    After(Duration),
+}
+
+/// The plan, as far as it is needed.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) digest: String,
+    pub(super) policy: Policy,
+    /// Tolerance outside critical regimes, in ten-thousandths.
+    pub(super) base: u64,
+    /// Whether what a round leaves of its allowance is saved for later ones.
+    pub(super) saves: bool,
+    pub(super) late: Late,
+    /// Whether workers keep what was not used, so that it must be said before the learning rate steps down.
+    pub(super) feedback: bool,
+    pub(super) schedule: Schedule,
+    pub(super) lr: f64,
+    pub(super) workers: u64,
+    pub(super) batch: u64,
+    /// Rounds or epochs.
+    pub(super) length: Length,
+    pub(super) transport: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    Rounds(u64),
+    Epochs(u64),
+}
+
+/// The keys, asked one at a time.
+struct Keys<'a> {
+    document: &'a Document,
+    findings: &'a mut Findings,
+}
+
+impl Keys<'_> {
+    fn text(&self, key: &str) -> Option<&str> {
+        let choice = self.document.choices.iter().find(|choice| choice.key == key)?;
+        choice.texts.first().map(String::as_str)
+    }
+
+    fn place(&self, key: &str) -> Place {
+        let choice = self.document.choices.iter().find(|choice| choice.key == key);
+        match choice.map(|choice| &choice.origin) {
+            Some(Origin::File { line, .. }) => Place::file(PLAN).line(*line as u64),
+            _ => Place::file(PLAN),
+        }
+    }
+
+    /// The value of `key`; a plan of a run folder has all of its keys, and says what they mean.
+    fn read<T>(&mut self, key: &str, default: T, read: impl Fn(&str) -> Option<T>) -> T {
+        if let Some(value) = self.text(key).and_then(read) {
+            return value;
+        }
+        let found = self.text(key).map_or_else(|| "none".to_owned(), |text| format!("{text:?}"));
+        let place = self.place(key);
+        let meaning = "no run starts with such a plan";
+        self.findings.note(place, format!("a value for `{key}`"), found, meaning);
+        default
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, key: &str, default: T) -> T {
+        self.read(key, default, |text| text.parse().ok())
+    }
+}
+
+impl Plan {
+    pub(super) fn read(folder: &Path, findings: &mut Findings) -> Result<Self, AuditError> {
+        let source = text(&folder.join(PLAN))?;
+        let document = Document::parse(PLAN, &source)
+            .map_err(|source| AuditError::Plan { folder: folder.to_owned(), source })?;
+        let mut keys = Keys { document: &document, findings };
+        let tolerance = keys.read("tolerance", 0, |text| {
+            text.parse().ok().map(|tolerance: Tolerance| u64::from(tolerance.parts()))
+        });
+        let policy = match keys.text("policy").unwrap_or("static") {
+            "static" => Policy::Static,
+            "clr" => Policy::Clr {
+                freq: keys.number("clr-freq", 1).max(1),
+                eta: keys.number("clr-eta", 0.5),
+            },
+            _ => Policy::Other,
+        };
+        let transport = keys.read("transport", String::new(), |text| Some(text.to_owned()));
+        let (saves, late) = match transport.as_str() {
+            "passes" => (false, Late::Never),
+            "early-close" => (false, Late::After(Duration::from_millis(30))),
+            "timeout" => (false, Late::After(Duration::ZERO)),
+            _ => (true, Late::After(Duration::from_millis(200))),
+        };
+        let exact = transport == "reliable" || transport.starts_with("tcp");
+        let synthetic = keys.text("bytes").is_some();
+        let length = if keys.text("epochs").is_some() {
+            Length::Epochs(keys.number("epochs", 0))
+        } else {
+            Length::Rounds(keys.number("rounds", 0))
+        };
+        let plan = Self {
+            digest: stated(&source),
+            policy,
+            base: if exact { 0 } else { tolerance },
+            saves,
+            late,
+            feedback: matches!(keys.text("missing"), Some("feedback" | "imputed")),
+            schedule: keys.read("schedule", Schedule::Constant, Schedule::parse),
+            lr: keys.number("lr", 0.0),
+            workers: keys.number("workers", 1),
+            batch: if synthetic { 1 } else { keys.number("batch", 1) },
+            length,
+            transport,
+        };
+        let model = keys.text("model").map(str::to_owned);
+        plan.check_digest(folder, &source, model.as_deref(), findings);
+        Ok(plan)
+    }
+
+    /// Whether the digest at the top of the text is that of the rest of it and of the model's recipe.
+    fn check_digest(
+        &self,
+        folder: &Path,
+        source: &str,
+        model: Option<&str>,
+        findings: &mut Findings,
+    ) {
+        let Some(recipe) = model.map_or(Some(String::new()), |model| recipe(folder, model)) else {
+            findings.remark(
+                "the recipe of the model is not here: whether the plan has its digest was not checked",
+            );
+            return;
+        };
+        let mut hash = Sha256::new();
+        for line in source.lines().filter(|line| !line.starts_with('#')) {
+            let key = line.split('=').next().unwrap_or_default().trim();
+            if !LOCAL_KEYS.contains(&key) {
+                hash.update(line);
+                hash.update("\n");
+            }
+        }
+        hash.update(recipe);
+        let found = seal::hex(&hash.finalize());
+        let meaning = "the plan was changed after the run began";
+        let expected = format!("plan {}", self.digest);
+        findings.equal(|| Place::file(PLAN), expected, format!("plan {found}"), meaning);
+    }
+
+    /// Whether nothing may be missing in critical regimes.
+    pub(super) const fn is_exact_when_critical(&self) -> bool {
+        matches!(self.policy, Policy::Static | Policy::Clr { .. })
+    }
+
+    /// Rounds to the epoch, of so many examples.
+    pub(super) fn rounds_per_epoch(&self, examples: u64) -> u64 {
+        examples.div_ceil(self.workers.saturating_mul(self.batch).max(1)).max(1)
+    }
+
+    /// Rounds of the whole run.
+    pub(super) fn rounds(&self, examples: u64) -> u64 {
+        match self.length {
+            Length::Rounds(rounds) => rounds,
+            Length::Epochs(epochs) => self.rounds_per_epoch(examples).saturating_mul(epochs),
+        }
+    }
+
+    /// Whether the push of `round` must say all that is unsaid.
+    pub(super) fn flushes(&self, round: u32, examples: u64) -> bool {
+        self.feedback && self.schedule.drops_after(round, self.rounds_per_epoch(examples))
+    }
+}
+
+/// The digest that the first line names.
+fn stated(source: &str) -> String {
+    let first = source.lines().next().unwrap_or_default();
+    let digest = first.strip_prefix('#').and_then(|first| first.split_once(", plan "));
+    digest.map_or_else(|| "none".to_owned(), |(_, digest)| digest.trim().to_owned())
+}
+
+/// The digest of the recipe that was trained: that of the checkpoint, where there is one.
+fn recipe(folder: &Path, model: &str) -> Option<String> {
+    let own = seal::metadata(folder).and_then(|(_, metadata)| metadata.get("recipe").cloned());
+    match own {
+        Some(text) => Some(seal::hex(&Sha256::digest(text))),
+        None => Recipe::load(model).ok().map(|recipe| recipe.digest()),
+    }
+}
