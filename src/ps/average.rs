@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::bitmap::Bitmap;
 use crate::codec::{Codec, DecodeError};
-use crate::flat::Layout;
+use crate::flat::{BLOCK_VALUES, Layout};
 use crate::ids::BlockIndex;
 use crate::ps::missing::Missing;
 use crate::simd::BlockKernels;
@@ -31,6 +31,8 @@ pub struct Average {
     parts: Vec<Part>,
     /// Blocks whose sum is final and was not asked for yet.
     complete: VecDeque<BlockIndex>,
+    /// Of each block, the squares of all contributions; empty if they are not asked for.
+    squares: Vec<f64>,
 }
 
 impl Average {
@@ -46,7 +48,15 @@ impl Average {
             contributors: vec![0; blocks as usize],
             parts: vec![part; workers.into()],
             complete: VecDeque::new(),
+            squares: Vec::new(),
         }
+    }
+
+    /// The same, for somebody who asks for signals if they are `wanted`.
+    #[must_use]
+    pub fn with_signal(self, wanted: bool) -> Self {
+        let squares = if wanted { vec![0.0; self.turn.len()] } else { Vec::new() };
+        Self { squares, ..self }
     }
 
     /// Begins again with another codec and number of workers; all buffers are used again.
@@ -55,6 +65,7 @@ impl Average {
         self.sum.fill(0.0);
         self.turn.fill(0);
         self.contributors.fill(0);
+        self.squares.fill(0.0);
         self.complete.clear();
         let part =
             Part { received: Bitmap::zeros(layout.blocks()), closed: false, held: Vec::new() };
@@ -79,7 +90,15 @@ impl Average {
         let (range, part) = (layout.range(block), &mut self.parts[usize::from(rank)]);
         debug_assert!(!part.closed && !part.received.contains(block));
         if self.turn[block.usize()] == rank {
-            self.codec.decode_add(bytes, &mut self.sum[range])?;
+            if let Some(squares) = self.squares.get_mut(block.usize()) {
+                let (mut values, kernels) = ([0.0; BLOCK_VALUES], BlockKernels::detected());
+                let values = &mut values[..range.len()];
+                self.codec.decode(bytes, values)?;
+                *squares += kernels.squares(values);
+                kernels.add(values, &mut self.sum[range]);
+            } else {
+                self.codec.decode_add(bytes, &mut self.sum[range])?;
+            }
             part.received.insert(block);
             self.contributors[block.usize()] += 1;
             self.pass(block);
@@ -104,8 +123,12 @@ impl Average {
     fn advance(&mut self, layout: &Layout, block: BlockIndex) {
         while let Some(part) = self.parts.get(usize::from(self.turn[block.usize()])) {
             if part.received.contains(block) {
-                let range = layout.range(block);
-                BlockKernels::detected().add(&part.held[range.clone()], &mut self.sum[range]);
+                let (range, kernels) = (layout.range(block), BlockKernels::detected());
+                let values = &part.held[range.clone()];
+                if let Some(squares) = self.squares.get_mut(block.usize()) {
+                    *squares += kernels.squares(values);
+                }
+                kernels.add(values, &mut self.sum[range]);
                 self.contributors[block.usize()] += 1;
             } else if !part.closed {
                 return;
@@ -132,6 +155,19 @@ impl Average {
     /// The next block to which no worker adds any more, each once.
     pub fn poll_complete(&mut self) -> Option<BlockIndex> {
         self.complete.pop_front()
+    }
+
+    /// Estimate of the square of the norm of what a complete block's contributions have in common; to be asked for
+    /// before its [`mean`](Self::mean). None without two contributions.
+    ///
+    /// It is the mean product of two different workers' gradients, in which noise cancels: whoever is missing, the
+    /// products of those that are there have the same mean.
+    #[must_use]
+    pub fn signal(&self, layout: &Layout, block: BlockIndex) -> Option<f64> {
+        let squares = self.squares.get(block.usize())?;
+        let count = f64::from(self.contributors[block.usize()]);
+        let whole = BlockKernels::detected().squares(&self.sum[layout.range(block)]);
+        (count >= 2.0).then(|| (whole - squares) / (count * (count - 1.0)))
     }
 
     /// The average of a complete block; to be asked for once.
@@ -225,6 +261,50 @@ mod tests {
         assert_eq!(result(Missing::Zero), [3.0, 0.0]);
         assert_eq!(result(Missing::Feedback), [3.0, 0.0]);
         assert_eq!(result(Missing::Mean), [4.5, 0.0]);
+    }
+
+    #[test]
+    fn a_signal_is_the_mean_product_of_two_workers() {
+        let layout = layout();
+        let mut average = Average::new(&layout, Codec::Raw, 1).with_signal(true);
+        let mut plain = Average::new(&layout, Codec::Raw, 1);
+        for seed in 0..20 {
+            let (pushes, mut rng) = (pushes(seed), rng::stream(seed, "lost", 0));
+            average.reset(&layout, Codec::Raw, WORKERS);
+            plain.reset(&layout, Codec::Raw, WORKERS);
+            let mut used = vec![Vec::new(); layout.blocks() as usize];
+            for rank in [3, 0, 4, 1, 2] {
+                for block in (0..layout.blocks()).map(BlockIndex) {
+                    if rng::unit(&mut rng) > 0.5 {
+                        used[block.usize()].push(rank);
+                        let push = bytes(&pushes[usize::from(rank)][layout.range(block)]);
+                        average.add(&layout, rank, block, &push).unwrap();
+                        plain.add(&layout, rank, block, &push).unwrap();
+                    }
+                }
+            }
+            (0..WORKERS).for_each(|rank| average.close(&layout, rank));
+            (0..WORKERS).for_each(|rank| plain.close(&layout, rank));
+            for block in (0..layout.blocks()).map(BlockIndex) {
+                let ranks = &used[block.usize()];
+                let product = |one: u16, other: u16| -> f64 {
+                    let values = |rank| pushes[usize::from(rank)][layout.range(block)].iter();
+                    values(one).zip(values(other)).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+                };
+                let pairs = ranks.iter().flat_map(|&a| ranks.iter().map(move |&b| (a, b)));
+                let products: Vec<f64> =
+                    pairs.filter(|(a, b)| a != b).map(|(a, b)| product(a, b)).collect();
+                let squares: f64 = ranks.iter().map(|&rank| product(rank, rank)).sum();
+                let expected = products.iter().sum::<f64>() / products.len() as f64;
+                match average.signal(&layout, block) {
+                    Some(signal) => assert!((signal - expected).abs() <= 1e-5 * squares),
+                    None => assert!(ranks.len() < 2),
+                }
+                assert_eq!(plain.signal(&layout, block), None);
+            }
+            let all = |average| all(average, &layout, Missing::Zero);
+            assert_eq!(all(&mut average), all(&mut plain), "to measure changes nothing");
+        }
     }
 
     #[test]

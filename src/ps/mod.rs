@@ -6,6 +6,7 @@ pub mod config;
 mod cookie;
 mod cursor;
 mod ledger;
+mod measure;
 mod member;
 pub mod missing;
 pub mod optimizer;

@@ -1,4 +1,4 @@
-//! The run folder: `plan.toml`, `events.jsonl`, `rounds.csv`, `evals.csv`.
+//! The run folder: `plan.toml`, `events.jsonl`, `rounds.csv`, `norms.csv`, `evals.csv`.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::norms::NormRows;
 use super::rows::RoundRows;
 use super::{ReportError, timestamp};
 use crate::event::{Event, Stamped};
+use crate::flat::Layout;
 use crate::plan::{Folder, Plan};
 use crate::units::Instant;
 
@@ -27,13 +29,15 @@ pub struct RunFolder {
     base: Duration,
     events: Output,
     rounds: Output,
+    norms: Output,
     evals: Output,
     rows: RoundRows,
+    norm_rows: NormRows,
     flushed_at: Instant,
 }
 
 impl RunFolder {
-    /// Makes the folder of `plan` under `runs`. `command` is the command that runs it (`train`), `base` the wall-clock
+    /// Makes the folder of `plan`, whose model has this `layout`, under `runs`. `command` is the command that runs it (`train`), `base` the wall-clock
     /// time (since 1970) at which the clock of the events starts; 0 in a simulation.
     ///
     /// # Errors
@@ -41,6 +45,7 @@ impl RunFolder {
     pub fn create(
         runs: &Path,
         plan: &Plan,
+        layout: &Layout,
         command: &str,
         base: Duration,
     ) -> Result<Self, ReportError> {
@@ -54,14 +59,17 @@ impl RunFolder {
         let mut folder = Self {
             events: Output::create(path.join("events.jsonl"))?,
             rounds: Output::create(path.join("rounds.csv"))?,
+            norms: Output::create(path.join("norms.csv"))?,
             evals: Output::create(path.join("evals.csv"))?,
             path,
             plan_digest,
             base,
             rows: RoundRows::default(),
+            norm_rows: NormRows::new(layout),
             flushed_at: Instant::ZERO,
         };
         folder.rounds.write(RoundRows::HEADER)?;
+        folder.norms.write(&folder.norm_rows.header())?;
         folder.evals.write(EVALS_HEADER)?;
         folder.flush()?;
         Ok(folder)
@@ -89,8 +97,9 @@ impl RunFolder {
         self.events.write(&line.expect("events are plain data with string keys"))?;
         self.events.write("\n")?;
         self.rounds.write(&self.rows.record(&stamped.event))?;
+        self.norms.write(&self.norm_rows.record(&stamped.event))?;
         if let Event::Evaluated(evaluated) = &stamped.event {
-            let accuracy = evaluated.correct as f64 / evaluated.total.max(1) as f64;
+            let accuracy = evaluated.accuracy();
             self.evals.write(&format!(
                 "{},{},{accuracy},{},{},{}\n",
                 evaluated.round,
@@ -114,6 +123,7 @@ impl RunFolder {
     /// If a file cannot be written.
     pub fn finish(&mut self) -> Result<(), ReportError> {
         self.rounds.write(&self.rows.finish())?;
+        self.norms.write(&self.norm_rows.finish())?;
         self.flush()
     }
 
@@ -125,7 +135,7 @@ impl RunFolder {
     }
 
     fn flush(&mut self) -> Result<(), ReportError> {
-        [&mut self.events, &mut self.rounds, &mut self.evals]
+        [&mut self.events, &mut self.rounds, &mut self.norms, &mut self.evals]
             .into_iter()
             .try_for_each(Output::flush)
     }

@@ -6,6 +6,8 @@
 mod chart;
 mod folder;
 mod live;
+mod map;
+mod norms;
 mod progress;
 mod rows;
 mod summary;
@@ -23,6 +25,7 @@ use std::time::Duration;
 pub use chart::{Chart, Panel};
 pub use folder::RunFolder;
 pub use live::Live;
+pub use norms::{NormRow, NormRows, Norms, NormsError};
 pub(crate) use progress::clock;
 pub use progress::{Progress, Style};
 pub use rows::RoundRows;

@@ -34,7 +34,7 @@ struct Share {
 impl RoundRows {
     /// The first line.
     pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,gone,sent,arrived,bytes,wait_ms,\
-        push_ms,pull_sent,pull_ms,round_ms,norm,loss,tolerance,critical,allowance\n";
+        push_ms,pull_sent,pull_ms,round_ms,norm,loss,tolerance,losable,critical,allowance\n";
 
     /// How long each round took, in nanoseconds, out of the text of a `rounds.csv`; none if it is no such text.
     #[must_use]
@@ -161,6 +161,7 @@ impl OpenRound {
                 end(&|ended| ended.norm.to_string()),
                 end(&|ended| ended.loss.to_string()),
                 started.tolerance.as_f64().to_string(),
+                started.losable.to_string(),
                 started.critical.to_string(),
                 push(&|push| blocks(push.allowance)),
             ];

@@ -1,6 +1,7 @@
 //! The cores against every kind of weather.
 
 mod half;
+mod policies;
 mod port;
 mod scheme;
 mod stranger;
@@ -18,7 +19,7 @@ use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::{ScheduleConfig, ScheduleKind, SgdConfig};
-use crate::ps::policy::PolicyConfig;
+use crate::ps::policy::{Change, Every, PolicyConfig};
 use crate::ps::worker::Delivery;
 use crate::ps::worker::Setup;
 use crate::rng;
@@ -39,6 +40,8 @@ struct Case {
     net: String,
     seed: u64,
     clr: bool,
+    /// Another policy than `clr` or `static`.
+    policy: Option<PolicyConfig>,
     momentum: f32,
 }
 
@@ -56,6 +59,7 @@ impl Default for Case {
             net: String::new(),
             seed: 1,
             clr: false,
+            policy: None,
             momentum: 0.9,
         }
     }
@@ -78,8 +82,10 @@ impl Case {
             Layout::new([("a".into(), vec![self.values]), ("b".into(), vec![10])]).unwrap(),
         );
         let tolerance: Tolerance = self.tolerance.parse().unwrap();
-        let policy = if self.clr {
-            PolicyConfig::Clr { tolerance, freq: 5, eta: 0.5 }
+        let policy = if let Some(policy) = &self.policy {
+            policy.clone()
+        } else if self.clr {
+            PolicyConfig::Clr(Change { tolerance, every: Every::Rounds(5), eta: 0.5 })
         } else {
             PolicyConfig::Static { tolerance }
         };
@@ -100,6 +106,8 @@ impl Case {
             streamed: true,
             carrier: Carrier::Datagrams,
             policy,
+            signal: true,
+            window: Some(Every::Epochs(1)),
             sgd: SgdConfig { momentum: self.momentum, nesterov: false, weight_decay: 0.0 },
             schedule: ScheduleConfig {
                 lr: 0.1,

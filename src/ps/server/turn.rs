@@ -107,6 +107,7 @@ impl ServerCore {
         let blocks = self.layout.blocks();
         let (round, parameters) = (self.round, self.version);
         let (tolerance, codec) = self.push_terms();
+        let losable = self.losable();
         // What a scheme never repairs cannot be urgent.
         let feedback =
             self.config.missing == Missing::Feedback && self.config.scheme == Scheme::Bounded;
@@ -119,11 +120,14 @@ impl ServerCore {
         let Some(member) = self.members.get_mut(&id) else { return (0, Bitmap::zeros(blocks)) };
         let allowance = match self.config.scheme {
             _ if !train => 0,
-            Scheme::Bounded => member.ledger.open(tolerance, blocks),
-            _ => member.ledger.open_anew(tolerance, blocks),
+            Scheme::Bounded => member.ledger.open(tolerance, losable),
+            _ => member.ledger.open_anew(tolerance, losable),
         };
-        let urgent =
+        let mut urgent =
             if feedback && train { member.urgent_to_push() } else { Bitmap::zeros(blocks) };
+        if train && tolerance != Tolerance::ZERO {
+            urgent.union(&self.critical);
+        }
         let start = RoundStart {
             round,
             parameters,
@@ -167,14 +171,20 @@ impl ServerCore {
         streamed: bool,
     ) {
         self.close_pull(now, id);
+        let (critical, losable) = (self.policy.is_critical(), self.losable());
         let Some(member) = self.members.get_mut(&id) else { return };
         let blocks = self.layout.blocks();
         let exact = exact || member.pulled.is_none();
+        // Nothing is missing in a critical regime, in either direction.
+        let exact = exact || critical;
         let tolerance = if exact { Tolerance::ZERO } else { self.config.pull_tolerance };
         let allowance =
-            u64::from(tolerance.parts()) * u64::from(blocks) / u64::from(Tolerance::WHOLE);
+            u64::from(tolerance.parts()) * u64::from(losable) / u64::from(Tolerance::WHOLE);
         let allowance = allowance as u32;
-        let urgent = member.urgent_to_pull();
+        let mut urgent = member.urgent_to_pull();
+        if allowance > 0 {
+            urgent.union(&self.critical);
+        }
         let transfer = TransferId { kind: TransferKind::Pull, round: version };
         let pull = if streamed {
             Outbound::streamed(transfer, blocks, allowance, Some(urgent))
