@@ -281,7 +281,7 @@ fn a_run_folder_replays_what_was_decided() {
         ("phase", "--policy phase --phase-rule prototype"),
     ] {
         scratch.json(&format!("{line} {policy} --name {name} --json"));
-        let read = |file: &str| fs::read_to_string(scratch.join(&format!("runs/{name}/{file}")));
+        let read = |file: &str| fs::read_to_string(scratch.join(format!("runs/{name}/{file}")));
         let plan = Plan::parse("plan.toml", &read("plan.toml").unwrap(), &WORDS).unwrap();
         let norms: Norms = read("norms.csv").unwrap().parse().unwrap();
         assert_eq!(norms.tensors, [("linear.bias".to_owned(), 1), ("linear.weight".to_owned(), 2)]);

@@ -96,7 +96,7 @@ impl Typed<'_> {
             tolerance,
             every,
             enter: eta,
-            leave: leave.unwrap_or(LEAVE.min(eta)),
+            leave: leave.unwrap_or_else(|| LEAVE.min(eta)),
             warmup: warmup.unwrap_or(WARMUP),
         }))
     }

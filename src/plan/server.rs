@@ -126,7 +126,7 @@ impl Plan {
             streamed: self.transport.is_streamed(),
             carrier: if self.transport.is_tcp() { Carrier::Stream } else { Carrier::Datagrams },
             signal: trains || matches!(policy, PolicyConfig::Signal(_)),
-            window: policy.window().or(trains.then_some(Every::Epochs(1))),
+            window: policy.window().or_else(|| trains.then_some(Every::Epochs(1))),
             policy: if reliable { policy.without_tolerance() } else { policy },
             sgd: self.sgd,
             schedule: self.schedule(train_len)?,

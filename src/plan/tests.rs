@@ -139,28 +139,6 @@ fn bad_plans_say_what_is_wrong() {
         "transport = 'tcp:'",
         "transport = 'tcp-streamed:bbr'\nnet = 'loss=5%'",
         "clr-eta = 0",
-        "policy = 'clr'\nclr-freq = 0",
-        "policy = 'clr'\nclr-freq = '2 weeks'",
-        "policy = 'clr'\nclr-eta = 0",
-        "policy = 'signal'\nworkers = 1",
-        "policy = 'signal'\nclr-eta = 0.3\nsignal-leave = 0.4",
-        "policy = 'dblp'\ndblp-k = 40",
-        "policy = 'phase'\ntolerance = '2%'",
-        "policy = 'phase'\nphase-tolerances = '8%,2%'",
-        "policy = 'phase'\nphase-rule = 'mine'",
-        "policy = 'phase'\neval-every = 0",
-        "policy = 'phase'\nbytes = '1MB'",
-        "policy = 'accordion'\ntransport = 'timeout'",
-        "policy = 'schedule'",
-        "policy = 'schedule'\ntolerance-steps = 'epochs 1 2%'",
-        "policy = 'schedule'\ntolerance-steps = 'epochs 0 2%'\ntolerance = '2%'",
-        "policy = 'schedule:absent.txt'",
-        "policy = 'schedule:bad.txt'",
-        "policy = 'schedule:backwards.txt'",
-        "policy = 'schedule:late.txt'",
-        "policy = 'schedule:empty.txt'",
-        "policy = 'schedule:unit.txt'",
-        "policy = 'schedule:good.txt'\ntolerance-steps = 'epochs 0 2%'",
         "shards = 'bad'",
         "net = 'bad'",
         "model = 'vgg'",
@@ -189,6 +167,36 @@ fn bad_plans_say_what_is_wrong() {
     // The rest of the message is the codec's own.
     let codec = plan("codec = 'fp8'").unwrap_err().to_string();
     assert!(codec.starts_with("plan.toml:1: codec = fp8: "), "{codec}");
+}
+
+#[test]
+fn bad_policies_say_what_is_wrong() {
+    let bad = [
+        "policy = 'clr'\nclr-freq = 0",
+        "policy = 'clr'\nclr-freq = '2 weeks'",
+        "policy = 'clr'\nclr-eta = 0",
+        "policy = 'signal'\nworkers = 1",
+        "policy = 'signal'\nclr-eta = 0.3\nsignal-leave = 0.4",
+        "policy = 'dblp'\ndblp-k = 40",
+        "policy = 'phase'\ntolerance = '2%'",
+        "policy = 'phase'\nphase-tolerances = '8%,2%'",
+        "policy = 'phase'\nphase-rule = 'mine'",
+        "policy = 'phase'\neval-every = 0",
+        "policy = 'phase'\nbytes = '1MB'",
+        "policy = 'accordion'\ntransport = 'timeout'",
+        "policy = 'schedule'",
+        "policy = 'schedule'\ntolerance-steps = 'epochs 1 2%'",
+        "policy = 'schedule'\ntolerance-steps = 'epochs 0 2%'\ntolerance = '2%'",
+        "policy = 'schedule:absent.txt'",
+        "policy = 'schedule:bad.txt'",
+        "policy = 'schedule:backwards.txt'",
+        "policy = 'schedule:late.txt'",
+        "policy = 'schedule:empty.txt'",
+        "policy = 'schedule:unit.txt'",
+        "policy = 'schedule:good.txt'\ntolerance-steps = 'epochs 0 2%'",
+    ];
+    let said = bad.map(|text| plan(text).unwrap_err().to_string() + "\n").concat();
+    insta::assert_snapshot!(said);
 }
 
 #[test]

@@ -37,8 +37,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder of `plan`, whose model has this `layout`, under `runs`. `command` is the command that runs it (`train`), `base` the wall-clock
-    /// time (since 1970) at which the clock of the events starts; 0 in a simulation.
+    /// Makes the folder of `plan`, whose model has this `layout`, under `runs`. `command` is the command that runs it
+    /// (`train`), `base` the wall-clock time (since 1970) at which the clock of the events starts; 0 in a simulation.
     ///
     /// # Errors
     /// If the plan names a folder that exists, or something cannot be written.

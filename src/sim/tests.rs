@@ -40,7 +40,6 @@ struct Case {
     net: String,
     seed: u64,
     clr: bool,
-    /// Another policy than `clr` or `static`.
     policy: Option<PolicyConfig>,
     momentum: f32,
 }
@@ -82,12 +81,12 @@ impl Case {
             Layout::new([("a".into(), vec![self.values]), ("b".into(), vec![10])]).unwrap(),
         );
         let tolerance: Tolerance = self.tolerance.parse().unwrap();
-        let policy = if let Some(policy) = &self.policy {
-            policy.clone()
-        } else if self.clr {
-            PolicyConfig::Clr(Change { tolerance, every: Every::Rounds(5), eta: 0.5 })
-        } else {
-            PolicyConfig::Static { tolerance }
+        let policy = match &self.policy {
+            Some(policy) => policy.clone(),
+            None if self.clr => {
+                PolicyConfig::Clr(Change { tolerance, every: Every::Rounds(5), eta: 0.5 })
+            }
+            None => PolicyConfig::Static { tolerance },
         };
         let config = ServerConfig {
             plan: "the plan".into(),

@@ -1,7 +1,7 @@
 //! Policies: from what is known about the model to what the next rounds may miss (DESIGN section 7).
 //!
-//! A policy is a pure function of two recorded events, [`RoundEnded`] and the accuracy of an evaluation: the same events
-//! make the same decisions, online, offline (`norms.csv` has all of them) and after a checkpoint.
+//! A policy is a pure function of two recorded events, [`RoundEnded`] and the accuracy of an evaluation: the same
+//! events make the same decisions, online, offline (`norms.csv` has all of them) and after a checkpoint.
 
 mod accordion;
 mod clr;

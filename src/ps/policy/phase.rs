@@ -18,8 +18,8 @@ pub struct PhaseConfig {
 /// How phases are told apart. Both compare the first accuracy with 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhaseRule {
-    /// As the study of three phases says: a gain above 8 points is Begin, below 2 points Final, between them Mid; phases
-    /// may come back.
+    /// As the study of three phases says: a gain above 8 points is Begin, below 2 points Final, between them Mid;
+    /// phases may come back.
     Study,
     /// As the prototype's code says: above 7 points Begin, below 3 points Final, between them Mid; Mid and Final only
     /// with more than half of the test set right; phases never come back.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::every::{Beat, Every};
 use super::{Finding, Rule, Terms};
 use crate::event::RoundEnded;
 use crate::units::Tolerance;
@@ -64,10 +65,10 @@ impl Steps {
     }
 
     /// The last step that holds after `rounds` rounds and `epochs` epochs.
-    fn at(&self, rounds: u32, epochs: f64) -> (u32, Tolerance) {
+    fn at(&self, rounds: u32, epochs: u32) -> (u32, Tolerance) {
         let begun = |&&(from, _): &&(u32, Tolerance)| match self.unit {
             Unit::Rounds => from <= rounds.saturating_add(1),
-            Unit::Epochs => f64::from(from) <= epochs,
+            Unit::Epochs => from <= epochs,
         };
         let last = self.steps.iter().take_while(begun).last();
         *last.unwrap_or(&self.steps[0])
@@ -138,12 +139,15 @@ impl fmt::Display for Steps {
 pub(super) struct Schedule {
     steps: Steps,
     tolerance: Tolerance,
+    beat: Beat,
+    /// Whole epochs that ended.
+    epochs: u32,
 }
 
 impl Schedule {
     pub(super) fn new(steps: Steps) -> Self {
         let (_, tolerance) = steps.steps[0];
-        Self { steps, tolerance }
+        Self { steps, tolerance, beat: Beat::new(Every::Epochs(1)), epochs: 0 }
     }
 }
 
@@ -153,7 +157,8 @@ impl Rule for Schedule {
     }
 
     fn handle_round(&mut self, ended: &RoundEnded) -> Option<Finding> {
-        let (from, tolerance) = self.steps.at(ended.round.0, ended.epoch);
+        self.epochs += u32::from(self.beat.handle_round(ended).last);
+        let (from, tolerance) = self.steps.at(ended.round.0, self.epochs);
         let old = std::mem::replace(&mut self.tolerance, tolerance);
         let unit = self.steps.unit.word();
         let reason = format!("schedule: from {from} {unit} on");

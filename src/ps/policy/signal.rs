@@ -1,9 +1,9 @@
 //! `signal`: critical while the part of the gradient that all workers have in common changes quickly.
 //!
 //! A mini-batch's norm is mostly noise. What two workers compute from different examples differs in its noise, so the
-//! products of their gradients average to the square of what they have in common: `(|sum g|^2 - sum |g|^2) / (N (N - 1))`.
-//! It is averaged over a window before it is compared; as an estimate of a square it may be negative, and then says
-//! that the signal drowns in noise, which is no reason to change anything.
+//! products of their gradients average to the square of what they have in common:
+//! `(|sum g|^2 - sum |g|^2) / (N (N - 1))`. It is averaged over a window before it is compared; as an estimate of a
+//! square it may be negative, and then says that the signal drowns in noise, which is no reason to change anything.
 
 use serde::{Deserialize, Serialize};
 
