@@ -105,6 +105,9 @@ pub struct PushClosed {
     pub sent: u32,
     /// Datagrams of it that arrived.
     pub datagrams: u32,
+    /// Passes of stop-and-probe over the push, the first included, as far as the last datagram to arrive tells; with
+    /// other transports 1.
+    pub passes: u16,
     /// UDP payload bytes of the datagrams that arrived.
     pub bytes: u64,
     /// Allowance left after this round, in ten-thousandths of a block.

@@ -11,7 +11,7 @@ mod common;
 mod process;
 
 use common::{Scratch, said};
-use process::{Process, await_line, await_one, server};
+use process::{Process, await_line, await_one, replace_a_worker, server};
 
 const QUICK: &str = "--model fc --epochs 2 --batch 32 --workers 3 --seed 5 --json";
 
@@ -118,29 +118,8 @@ fn two_simulations_leave_identical_files() {
 #[test]
 fn a_killed_worker_is_dropped_and_a_new_one_may_join() {
     let scratch = Scratch::new("kill");
-    let flags =
-        "--model fc --rounds 100000 --workers 2 --worker-timeout 1s --name run --net delay=2ms";
-    let (server, address) = server(&scratch, flags);
-    let worker = || Process::start(scratch.command(&format!("worker {address}")));
-    let (first, second) = (worker(), worker());
-    let events = scratch.join("runs/run/events.jsonl");
-    await_line(&events, |line| line.contains("\"round-ended\""));
-    first.signal("-KILL");
-    await_line(&events, |line| {
-        line.contains("\"worker-left\"") && line.contains("nothing was heard of it for 1.")
-    });
-    let third = worker();
-    await_line(&events, |line| line.contains("\"worker-joined\"") && line.contains("\"worker\":3"));
-    await_line(&events, |line| {
-        line.contains("\"round-started\"") && line.contains("\"workers\":[") && line.contains(",3]")
-    });
-    server.signal("-INT");
-    let (code, _, err) = server.end();
-    assert_eq!(code, Some(130), "{err}");
-    for worker in [second, third] {
-        let (code, _, err) = worker.end();
-        assert_eq!(code, Some(4), "{err}");
-        assert!(err.contains("the server stopped"), "{err}");
+    let flags = "--model fc --rounds 100000 --worker-timeout 1s --net delay=2ms";
+    for err in replace_a_worker(&scratch, flags, "", "nothing was heard of it for 1.") {
         assert!(err.contains("rounds computed: 1;"), "a worker that is well says so: {err}");
     }
     let checkpoint = scratch.json("eval runs/run/interrupted.safetensors --json");

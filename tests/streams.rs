@@ -11,7 +11,7 @@ mod common;
 mod process;
 
 use common::{Scratch, said};
-use process::{Process, await_line, await_one, server};
+use process::{Process, await_line, await_one, replace_a_worker, server};
 
 #[test]
 fn every_reliable_transport_ends_in_the_same_parameters() {
@@ -40,27 +40,8 @@ fn every_reliable_transport_ends_in_the_same_parameters() {
 #[test]
 fn a_killed_worker_is_gone_at_once_and_a_new_one_may_join() {
     let scratch = Scratch::new("tcp-kill");
-    let flags =
-        "--transport tcp --model fc --rounds 10000000 --workers 2 --worker-timeout 60s --name run";
-    let (server, address) = server(&scratch, flags);
-    let worker = || Process::start(scratch.command(&format!("worker {address} --transport tcp")));
-    let (first, second) = (worker(), worker());
-    let events = scratch.join("runs/run/events.jsonl");
-    await_line(&events, |line| line.contains("\"round-ended\""));
-    first.signal("-KILL");
-    await_line(&events, |line| line.contains("\"worker-left\"") && line.contains("its connection"));
-    let third = worker();
-    await_line(&events, |line| {
-        line.contains("\"round-started\"") && line.contains("\"workers\":[") && line.contains(",3]")
-    });
-    server.signal("-INT");
-    let (code, _, err) = server.end();
-    assert_eq!(code, Some(130), "{err}");
-    for worker in [second, third] {
-        let (code, _, err) = worker.end();
-        assert_eq!(code, Some(4), "{err}");
-        assert!(err.contains("the server stopped: the server was interrupted"), "{err}");
-    }
+    let flags = "--transport tcp --model fc --rounds 10000000 --worker-timeout 60s";
+    replace_a_worker(&scratch, flags, "--transport tcp", "its connection");
 }
 
 #[test]
@@ -143,6 +124,9 @@ fn a_worker_at_the_wrong_door_is_told() {
     let output = scratch.run(&format!("worker {address} --give-up 20s"));
     assert_eq!(output.status.code(), Some(5), "{}", said(&output));
     assert!(said(&output).contains("add --transport tcp"), "{}", said(&output));
+    let output = scratch.run(&format!("check {address}"));
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert!(said(&output).contains("speaks TCP, which is not checked"), "{}", said(&output));
     drop(tcp);
     let (_udp, address) = server(&scratch, "--workers 1");
     let output = scratch.run(&format!("worker {address} --transport tcp --give-up 3s"));

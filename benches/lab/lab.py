@@ -79,10 +79,15 @@ class Hosts:
             self.wait(process)
 
 
-def prepare():
-    """Whoever asks politely gets the star taken down, as with Ctrl-C; one measurement at a time."""
+def obey():
+    """Whoever asks politely is obeyed in good order, as with Ctrl-C."""
     for request in POLITE:
         signal.signal(request, lambda number, _: sys.exit(128 + number))
+
+
+def prepare():
+    """Whoever asks politely gets the star taken down; one measurement at a time."""
+    obey()
     lock = open(LOCK, "w", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

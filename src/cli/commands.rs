@@ -85,6 +85,8 @@ macro_rules! plan_command {
             codec
             /// filler for missing blocks: zero, mean or feedback (default: feedback)
             missing
+            /// order of the blocks of a push, behind urgent and old ones: rotated, magnitude or random (default: rotated)
+            order
             /// fraction of a push that may be missing, such as 2% (default: 0)
             tolerance
             /// fraction of a pull that may be missing (default: 0)

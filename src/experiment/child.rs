@@ -80,11 +80,12 @@ impl Child {
         let summary = result(output.status, &String::from_utf8_lossy(&output.stdout))?;
         let rounds = Path::new(&summary.folder).join("rounds.csv");
         let text = fs::read_to_string(&rounds).map_err(failed(&rounds))?;
-        let facts = RoundRows::round_ns(&text).zip(RoundRows::allowed(&text));
-        let (round_ns, allowed) = facts.ok_or_else(|| {
+        let facts =
+            RoundRows::round_ns(&text).zip(RoundRows::allowed(&text)).zip(RoundRows::passes(&text));
+        let ((round_ns, allowed), passes) = facts.ok_or_else(|| {
             CellError::Failed(format!("{}: no facts of rounds in it", rounds.display()))
         })?;
-        Ok(Run { summary, round_ns, allowed })
+        Ok(Run { summary, round_ns, allowed, passes })
     }
 }
 

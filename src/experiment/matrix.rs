@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::figure::Figure;
 use super::{ExperimentError, variables};
-use crate::plan::{Choice, Document, Entry, KEYS, Plan, PlanError, Words, overlay, unknown};
+use crate::plan::{
+    Choice, Document, Entry, KEYS, Plan, PlanError, Words, folder_name, overlay, unknown,
+};
 
 /// What runs the cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +78,8 @@ impl Experiment {
         known_keys(choices.iter().chain(groups.iter().flatten()))?;
         variables::check(&variables, choices.iter().chain(groups.iter().flatten()))?;
         let figures = Figure::all(&figures, &variables)?;
-        let name = take(&mut choices, "name")?.map_or_else(|| name.to_owned(), |entry| entry.text);
+        let typed = take(&mut choices, "name")?.as_ref().map(folder_name).transpose()?;
+        let name = typed.unwrap_or_else(|| name.to_owned());
         let mode = match take(&mut choices, "mode")? {
             Some(entry) => entry.text.parse().map_err(|error: crate::named::UnknownName| {
                 PlanError::Refused { entry: entry.to_string(), reason: error.to_string() }

@@ -65,7 +65,7 @@ const fn wanted(name: &'static str, decimals: usize, of: Of) -> Measure {
 }
 
 /// All measures, in the order of the table.
-pub(super) const MEASURES: [Measure; 27] = [
+pub(super) const MEASURES: [Measure; 28] = [
     always("accuracy %", 2, Runs(|run| run.accuracy.map(|accuracy| 100.0 * accuracy))),
     always("n", 0, Rounds(|row| Some(row.pool().n as f64).filter(|n| *n > 0.0))),
     always("up MB", 2, Runs(|run| Some(run.bytes_up as f64 / MEGA))),
@@ -91,6 +91,7 @@ pub(super) const MEASURES: [Measure; 27] = [
     wanted("storm floor ms", 2, Storms(|row| row.floor_ms(true))),
     wanted("storm p50 ms", 2, Storms(|row| row.storm().p50)),
     wanted("storm max ms", 2, Storms(|row| row.storm().max)),
+    wanted("storm passes", 1, Storms(|row| row.storm_mean(|run| &run.passes))),
     wanted("storm p50 / floor", 2, Storms(|row| Some(row.storm().p50? / row.floor_ms(true)?))),
     wanted("storm p50 / reliable", 2, Storms(|row| row.storm_over_reliable())),
 ];
@@ -179,17 +180,18 @@ impl<'a> Row<'a> {
         Some(self.storm().p50? / self.storm_of(&self.reliable).p50?)
     }
 
+    /// The mean over the seeds of what `of` says of the round in which the storm raged.
+    fn storm_mean(&self, of: fn(&Run) -> &[f64]) -> Option<f64> {
+        let runs: Vec<_> = self.finished().collect();
+        let all = at(&runs, self.storm_index()?, of);
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    }
+
     /// In a storm counts what the transport might really do without: a ledger may have saved up more than a round's
     /// tolerance.
     fn floor_ms(&self, stormy: bool) -> Option<f64> {
         let plan = &self.cell.plan;
-        let allowed = if stormy {
-            let runs: Vec<_> = self.finished().collect();
-            let parts = at(&runs, self.storm_index()?, |run| &run.allowed);
-            parts.iter().sum::<f64>() / parts.len() as f64
-        } else {
-            tolerated(plan)
-        };
+        let allowed = if stormy { self.storm_mean(|run| &run.allowed)? } else { tolerated(plan) };
         floor(plan, allowed, stormy).map(|floor| floor.as_secs_f64() * 1e3)
     }
 

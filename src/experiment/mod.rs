@@ -71,6 +71,8 @@ pub struct Run {
     pub round_ns: Vec<u64>,
     /// The part of each round's pushes that might be missing: a tolerance saves up.
     pub allowed: Vec<f64>,
+    /// How many passes the pushes of each round took.
+    pub passes: Vec<f64>,
 }
 
 /// Why a cell has no result.

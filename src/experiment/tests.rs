@@ -77,7 +77,7 @@ fn made_up(cell: &Cell) -> Run {
         plan: cell.digest.clone(),
         folder: String::new(),
     };
-    Run { summary, round_ns, allowed: vec![0.0; 75] }
+    Run { summary, round_ns, allowed: vec![0.0; 75], passes: vec![1.0; 75] }
 }
 
 /// Runs an experiment with `run`; a cell takes ten seconds. Returns what was said as well.
@@ -152,6 +152,8 @@ fn bad_experiments_say_what_is_wrong() {
         "[group]\nlr = 0.1",
         "rounds = 3\n[let]\nlr = 0.1",
         "rounds = 3\n[let]\nloss = '1%'",
+        "name = '../x'",
+        "net = 'loss={loss}'",
         "net = 'loss={lose}'\nrounds = '{loss}'\n[let]\nloss = '1%'",
         "[[let]]\nloss = '1%'",
         "[[figure]]\nx = 'lr'",
@@ -309,9 +311,9 @@ fn a_child_process_runs_a_cell() {
     let mut expected = made_up(cell);
     expected.summary.folder = scratch_folder;
     expected.round_ns = vec![1_500_000, 2_000_000];
-    expected.allowed = vec![0.25, 0.0];
-    let rows = "round,worker,owed,forgiven,round_ms,tolerance,allowance\n\
-        1,1,10,2,1.5,0.2,1.5\n1,2,10,0,1.5,0.2,1.5\n2,1,10,0,2,0,1.5\n";
+    (expected.allowed, expected.passes) = (vec![0.25, 0.0], vec![1.5, 3.0]);
+    let rows = "round,worker,owed,forgiven,passes,round_ms,tolerance,allowance\n\
+        1,1,10,2,1,1.5,0.2,1.5\n1,2,10,0,2,1.5,0.2,1.5\n2,1,10,0,3,2,0,1.5\n";
     fs::write(scratch.join("rounds.csv"), rows).unwrap();
     let json = expected.summary.to_json();
     let body = format!("echo starting; echo \"$@\" > \"$8\"/../arguments; echo '{json}'");

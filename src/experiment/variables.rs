@@ -1,6 +1,7 @@
 //! The `[let]` table of an experiment: words that its values are made of, as in `net = "loss={loss}"`.
 
-use crate::plan::{Choice, Entry, KEYS, PlanError, unknown};
+use crate::nearest::nearest;
+use crate::plan::{Choice, Entry, KEYS, PlanError};
 
 /// Refuses variables that are called like a key, or that no text of `choices` uses.
 pub(super) fn check<'a>(
@@ -32,8 +33,12 @@ pub(super) fn fill(mut entries: Vec<Entry>, values: &[Entry]) -> Result<Vec<Entr
         }
         let rest = entry.text.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
         if let Some((name, _)) = rest {
-            let known: Vec<&str> = values.iter().map(|value| value.key.as_str()).collect();
-            return Err(unknown(name, &entry.origin, &known));
+            let hint = match nearest(name, values.iter().map(|value| value.key.as_str())) {
+                Some(near) => format!("did you mean `{{{near}}}`?"),
+                None => format!("give `{name}` its values under `[let]`"),
+            };
+            let reason = format!("no variable is called `{name}`: {hint}");
+            return Err(PlanError::Refused { entry: entry.to_string(), reason });
         }
     }
     Ok(entries)

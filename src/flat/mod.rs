@@ -8,5 +8,5 @@ mod residual;
 pub use crate::codec::BLOCK_VALUES;
 pub use encoded::Encoded;
 pub use layout::{Layout, LayoutError, Tensor};
-pub use order::send_order;
+pub use order::{Order, rotated, send_order};
 pub use residual::Residual;

@@ -56,6 +56,8 @@ struct Epoch {
 pub struct Governor {
     window: f64,
     floor: f64,
+    /// What a queue may be on a fast and on a slow path is divided by this.
+    haste: u32,
     starting: bool,
     calm: u32,
     epoch: Epoch,
@@ -73,6 +75,7 @@ impl Governor {
         Self {
             window: WINDOW_INITIAL,
             floor: floor.into(),
+            haste: 1,
             starting: true,
             calm: 0,
             epoch: Epoch::default(),
@@ -81,6 +84,12 @@ impl Governor {
             loss: 0.0,
             suspected: None,
         }
+    }
+
+    /// The same governor, which lets only half of the queue stand: for a port that others' answers have to pass, too.
+    #[must_use]
+    pub const fn hasty(self) -> Self {
+        Self { haste: 2, ..self }
     }
 
     /// Datagrams that may be under way.
@@ -117,9 +126,15 @@ impl Governor {
             return;
         }
         let ended = std::mem::replace(epoch, Epoch { began: now, ..Epoch::default() });
-        let target = target(rtt.shortest, now - ended.began, ended.delivered).as_secs_f64();
+        let target = self.target(rtt.shortest, now - ended.began, ended.delivered).as_secs_f64();
         self.end_epoch(ended, queue().unwrap_or_default().as_secs_f64(), target);
         self.window = self.window.min(most).max(self.floor);
+    }
+
+    /// The queueing time above which a queue stands, on a path that delivered so many datagrams in the time.
+    fn target(&self, shortest: Duration, took: Duration, delivered: u32) -> Duration {
+        let drain = took * QUEUE_DATAGRAMS / delivered.max(1);
+        (QUEUE_MIN.max(drain) / self.haste).max(shortest / QUEUE_SHARE)
     }
 
     /// Changes the window, after an epoch with so much queueing where so much is aimed at, both in seconds.
@@ -168,12 +183,6 @@ impl Governor {
         let chance = (loss * (1.0 - loss) / f64::from(datagrams)).sqrt();
         loss > usual + LOSS_EXCESS + LOSS_DEVIATIONS * chance
     }
-}
-
-/// The queueing time above which a queue stands, on a path that delivered so many datagrams in the time.
-fn target(shortest: Duration, took: Duration, delivered: u32) -> Duration {
-    let drain = took * QUEUE_DATAGRAMS / delivered.max(1);
-    QUEUE_MIN.max(drain).max(shortest / QUEUE_SHARE)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::outbound::BLOB_BLOCK;
 use super::scheme::{Repair, Scheme};
 use crate::bitmap::Bitmap;
 use crate::units::Instant;
-use crate::wire::{Block, GrantEntry, Reject, Standing, TransferId};
+use crate::wire::{Block, DataHead, GrantEntry, Reject, Standing, TransferId};
 
 /// How long the last stragglers are waited for when the sender has sent everything and enough has arrived: copies that
 /// others overtook on the way.
@@ -54,6 +54,7 @@ pub struct Inbound {
     credit: Credit,
     bytes: u64,
     unsent: u32,
+    passes: u8,
     deadlines: Deadlines,
     scheme: Scheme,
     /// Whether the sender has asked how the transfer stands.
@@ -85,6 +86,7 @@ impl Inbound {
             credit: Credit::unlimited(),
             bytes: 0,
             unsent: total,
+            passes: 0,
             deadlines,
             scheme: Scheme::Bounded,
             asked: false,
@@ -112,6 +114,12 @@ impl Inbound {
     #[must_use]
     pub const fn repaired(&self) -> u32 {
         self.repaired
+    }
+
+    /// How often its sender has begun to go through all that was lost, as far as it has said.
+    #[must_use]
+    pub const fn passes(&self) -> u8 {
+        self.passes
     }
 
     /// The same transfer, closed as this scheme has it.
@@ -201,9 +209,9 @@ impl Inbound {
         }
     }
 
-    /// Takes in that a datagram of `bytes` bytes arrived, `unsent` blocks before the end of the sender's first pass.
-    pub fn handle_arrival(&mut self, now: Instant, bytes: usize, ordinal: u32, unsent: u32) {
-        self.credit.handle_arrival(ordinal);
+    /// Takes in that a datagram of `bytes` bytes arrived, with this head.
+    pub fn handle_arrival(&mut self, now: Instant, bytes: usize, head: &DataHead) {
+        self.credit.handle_arrival(head.ordinal);
         if self.first_at.is_some() {
             self.gap = (self.gap * 7 + (now - self.last_at)) / 8;
         }
@@ -211,7 +219,8 @@ impl Inbound {
         self.last_at = now;
         self.asked = false;
         self.bytes += bytes as u64;
-        self.unsent = self.unsent.min(unsent);
+        self.unsent = self.unsent.min(head.unsent);
+        self.passes = self.passes.max(head.passes);
     }
 
     /// Takes in that the sender asks how the transfer stands: it has nothing left to send by itself, unless it has not
@@ -340,11 +349,15 @@ mod tests {
         Block { index: BlockIndex(index), repair: false, bytes: b"x" }
     }
 
+    fn head(ordinal: u32, unsent: u32) -> DataHead {
+        DataHead { transfer: ID, total: 10, allowance: 2, ordinal, at_us: 0, unsent, passes: 0 }
+    }
+
     /// Ten blocks, two may be missing, `arrived` of them have come, one every 100 us.
     fn inbound(arrived: u32, deadlines: Deadlines) -> Inbound {
         let mut inbound = Inbound::new(ID, 10, 2, None, deadlines);
         for index in 0..arrived {
-            inbound.handle_arrival(at(100 * u64::from(index)), 100, index + 1, 9 - index);
+            inbound.handle_arrival(at(100 * u64::from(index)), 100, &head(index + 1, 9 - index));
             inbound.handle_block(&block(index));
         }
         inbound
@@ -366,7 +379,7 @@ mod tests {
         let mut asked = inbound.clone();
         asked.handle_ping();
         assert_eq!(asked.timeout(), Some(at(700 + 1000)), "nothing more is coming by itself");
-        inbound.handle_arrival(at(900), 100, 9, 0);
+        inbound.handle_arrival(at(900), 100, &head(9, 0));
         assert_eq!(inbound.timeout(), Some(at(900 + 1000)), "only stragglers can come now");
         assert_eq!(inbound.poll_close(at(1900)), Some(Close::Enough));
     }
@@ -393,7 +406,7 @@ mod tests {
         urgent.insert(BlockIndex(9));
         let mut inbound = Inbound::new(ID, 10, 5, Some(urgent), Deadlines::default());
         for index in 0..9 {
-            inbound.handle_arrival(at(0), 100, index + 1, 0);
+            inbound.handle_arrival(at(0), 100, &head(index + 1, 0));
             inbound.handle_block(&block(index));
         }
         assert_eq!((inbound.deficit(), inbound.timeout()), (1, None));

@@ -48,6 +48,8 @@ pub struct Outbound {
     repair: Repair,
     /// Lost blocks that are left of this pass, the first of those that are lost.
     pass: usize,
+    /// Passes over lost blocks that were begun.
+    passes: u8,
     blob: Vec<u8>,
     arrived: u32,
     datagrams: u32,
@@ -97,6 +99,7 @@ impl Outbound {
             demanded: 0,
             repair: Repair::Deficit,
             pass: 0,
+            passes: 0,
             blob: Vec::new(),
             arrived: 0,
             datagrams: 0,
@@ -188,6 +191,12 @@ impl Outbound {
     #[must_use]
     pub fn has_arrived(&self, block: BlockIndex) -> bool {
         self.states[block.usize()].arrived
+    }
+
+    /// How often all that was lost has begun to be sent again, up to 255; only [`Repair::Passes`] has passes.
+    #[must_use]
+    pub const fn passes(&self) -> u8 {
+        self.passes
     }
 
     /// UDP payload bytes sent so far.
@@ -284,7 +293,14 @@ impl Outbound {
     fn begin_pass(&mut self) {
         let over = self.unsent() == 0 && self.away == 0 && self.pass == 0;
         if over && self.lost.len() as u32 > self.allowance {
+            self.go_through_lost();
+        }
+    }
+
+    fn go_through_lost(&mut self) {
+        if self.repair == Repair::Passes && !self.lost.is_empty() {
             self.pass = self.lost.len();
+            self.passes = self.passes.saturating_add(1);
         }
     }
 
@@ -296,7 +312,9 @@ impl Outbound {
         let idle = self.unsent() == 0 && self.away == 0;
         if idle && entry.deficit > 0 {
             self.demanded = entry.deficit;
-            self.pass = self.lost.len();
+            if self.pass == 0 {
+                self.go_through_lost();
+            }
         }
     }
 
@@ -359,6 +377,25 @@ mod tests {
         assert_eq!(outbound.peek(), Some((BlockIndex(4), true)), "the deficit is one block");
         outbound.take(BlockIndex(4));
         assert_eq!(outbound.peek(), None);
+    }
+
+    #[test]
+    fn passes_begin_when_the_fate_of_everything_is_known() {
+        let mut outbound = sent(6, 1, &[]).repaired(Repair::Passes);
+        (0..3).for_each(|block| outbound.handle_arrived(BlockIndex(block)));
+        (3..5).for_each(|block| outbound.handle_lost(BlockIndex(block)));
+        assert_eq!((outbound.peek(), outbound.passes()), (None, 0));
+        outbound.handle_lost(BlockIndex(5));
+        assert_eq!(outbound.passes(), 1);
+        for block in (3..6).map(BlockIndex) {
+            assert_eq!(outbound.peek(), Some((block, true)));
+            outbound.take(block);
+        }
+        outbound.handle_lost(BlockIndex(3));
+        outbound.handle_lost(BlockIndex(5));
+        assert_eq!((outbound.peek(), outbound.passes()), (None, 1));
+        outbound.handle_arrived(BlockIndex(4));
+        assert_eq!((outbound.peek(), outbound.passes()), (Some((BlockIndex(3), true)), 2));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::server::Door as _;
+use super::stream::Streams;
 use super::*;
 use crate::event::{Event, Stamped};
-use crate::flat::Layout;
+use crate::flat::{Layout, Order};
+use crate::ids::{PacketNumber, SessionId};
 use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::missing::Missing;
@@ -16,7 +19,7 @@ use crate::ps::worker::{End, Setup};
 use crate::train::{Prepared, Processor, Synthetic};
 use crate::transport::Transport;
 use crate::units::{Instant, Tolerance};
-use crate::wire::Carrier;
+use crate::wire::{Carrier, Header, Hello, Message, Reject};
 
 struct Count {
     repaired: u32,
@@ -49,6 +52,8 @@ fn processor(layout: &Arc<Layout>) -> Processor {
         layout: layout.clone(),
         engine: String::new(),
         feedback: true,
+        order: Order::Rotated,
+        seed: 1,
         slots: 1,
         batch: 1,
         train_len: 100,
@@ -135,6 +140,46 @@ fn streams_carry_the_same_run() {
         assert_eq!((watch.rounds, watch.repaired), (20, 0));
         assert_eq!(datagrams, stream, "{transport}");
     }
+}
+
+#[test]
+fn a_server_whose_workers_have_gone_ends_at_once() {
+    let layout = layout();
+    let mut streams = Streams::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
+    let mut core = server(&layout, 1, &"tcp".parse().unwrap());
+    let clock = Clock::start();
+    let peer = std::net::TcpStream::connect(streams.local_address().unwrap()).unwrap();
+    streams.receive(&mut core, clock).unwrap();
+    drop(peer);
+    smol::block_on(async {
+        streams.ready().await.unwrap();
+        let mut buf = Vec::new();
+        let finish = streams.finish(&mut core, clock, &mut buf);
+        assert!(smol::future::poll_once(finish).await.is_some(), "nobody is left to be waited for");
+    });
+}
+
+#[test]
+fn a_connection_belongs_to_one_worker() {
+    let layout = layout();
+    let mut core = server(&layout, 1, &"tcp".parse().unwrap());
+    let greet = |core: &mut ServerCore, from: &str, session: u64| {
+        let (from, mut buf, mut cookie) = (from.parse().unwrap(), Vec::new(), 0);
+        let header = Header { session: SessionId(session), number: PacketNumber(0) };
+        for _ in 0..2 {
+            Message::Hello(Hello { cookie }).write(Carrier::Stream, header, &mut buf);
+            core.handle_frame(Instant::ZERO, Instant::ZERO, from, &buf)?;
+            assert_eq!(core.poll_transmit(Instant::ZERO, &mut buf), Some(from));
+            let (_, body) = Carrier::Stream.open(&buf).unwrap();
+            let Ok(Message::Welcome(welcome)) = Message::parse(body) else { panic!() };
+            cookie = welcome.cookie;
+        }
+        Ok(())
+    };
+    assert_eq!(greet(&mut core, "10.0.0.1:5", 1), Ok(()));
+    assert_eq!(greet(&mut core, "10.0.0.1:5", 1), Ok(()), "it may ask again");
+    assert_eq!(greet(&mut core, "10.0.0.1:5", 2), Err(Reject::Limit));
+    assert_eq!(greet(&mut core, "10.0.0.2:5", 2), Ok(()));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::PlanError;
+pub(crate) use resolve::folder_name;
 pub use resolve::{RecipeFacts, Words};
 pub use schedule::Schedule;
 pub use server::DataSize;
@@ -27,6 +28,7 @@ pub use source::{Choice, Document, Entry, Origin, overlay};
 pub use text::line;
 
 use crate::codec::Codec;
+use crate::flat::Order;
 use crate::model::Engine;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::SgdConfig;
@@ -58,6 +60,7 @@ pub const KEYS: &[&str] = &[
     "seed",
     "codec",
     "missing",
+    "order",
     "tolerance",
     "pull-tolerance",
     "policy",
@@ -102,6 +105,8 @@ pub struct Plan {
     pub critical_codec: Codec,
     /// Filler for missing blocks.
     pub missing: Missing,
+    /// In which order blocks are pushed.
+    pub order: Order,
     /// Fraction of a pull that may be missing.
     pub pull_tolerance: Tolerance,
     /// What drives the tolerance of pushes.

@@ -76,6 +76,7 @@ impl Plan {
             codec,
             critical_codec: critical_codec.unwrap_or(codec),
             missing: typed.named("missing")?.unwrap_or(Missing::Feedback),
+            order: typed.named("order")?.unwrap_or_default(),
             pull_tolerance: typed.tolerance("pull-tolerance")?,
             policy,
             transport: typed.transport()?,
@@ -183,13 +184,7 @@ impl Typed<'_> {
     }
 
     fn name(&self) -> Result<Option<String>, PlanError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let expected =
-            "a folder name of at most 100 letters, digits, `-`, `_` and `.`, not starting with `.`";
-        self.read("name", expected, |name| {
-            let good = name.chars().all(fits) && (1..=100).contains(&name.len());
-            (good && !name.starts_with('.')).then(|| name.to_owned())
-        })
+        self.entry("name").map(folder_name).transpose()
     }
 
     fn load(&self) -> Result<(Load, RecipeFacts), PlanError> {
@@ -280,4 +275,17 @@ pub(super) fn refused(entry: &Entry, reason: String) -> PlanError {
 
 pub(super) fn conflict(one: &Entry, other: &Entry, advice: &'static str) -> PlanError {
     PlanError::Conflict { one: one.to_string(), other: other.to_string(), advice }
+}
+
+/// The name of a folder, which cannot lead anywhere else.
+pub(crate) fn folder_name(entry: &Entry) -> Result<String, PlanError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let name = entry.text.trim();
+    let good = name.chars().all(fits) && (1..=100).contains(&name.len()) && !name.starts_with('.');
+    good.then(|| name.to_owned()).ok_or_else(|| PlanError::Value {
+        entry: entry.to_string(),
+        expected:
+            "a folder name of at most 100 letters, digits, `-`, `_` and `.`, not starting with `.`"
+                .to_owned(),
+    })
 }

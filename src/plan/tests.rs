@@ -60,6 +60,7 @@ fn an_empty_plan_is_all_defaults() {
     seed = 1
     codec = "raw"
     missing = "feedback"
+    order = "rotated"
     tolerance = "0%"
     pull-tolerance = "0%"
     policy = "static"
@@ -87,6 +88,7 @@ fn a_synthetic_plan_has_no_training_keys() {
     seed = 1
     codec = "raw"
     missing = "feedback"
+    order = "rotated"
     tolerance = "2%"
     pull-tolerance = "0%"
     policy = "clr"
@@ -221,7 +223,7 @@ fn lines_hold_any_text() {
 fn local_keys_change_no_digest_and_all_others_do() {
     let digest = |text: &str| plan(text).unwrap().digest();
     let base = digest("");
-    insta::assert_snapshot!(base, @"63f30d592213ca7bd2e10514876fc71a86f074fd7cc379327168baf8058c8c30");
+    insta::assert_snapshot!(base, @"d739aab59eb5b85653f0e55e266348c9a332415627244bfa9e2caed29c99cbae");
     assert_eq!(base, digest("name = 'a'\ndata-dir = '/b'"));
     let texts = [
         "lr = 0.1",
@@ -273,6 +275,7 @@ fn random(seed: u64) -> String {
     line("codec", format!("'{}'", codecs[below(5) as usize]));
     line("clr-codec", format!("'{}'", codecs[below(5) as usize]));
     line("missing", format!("'{}'", ["zero", "mean", "feedback"][below(3) as usize]));
+    line("order", format!("'{}'", ["rotated", "magnitude", "random"][below(3) as usize]));
     line("policy", format!("'{policy}'"));
     if !["phase", "schedule:good.txt"].contains(&policy) {
         line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));

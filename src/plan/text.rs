@@ -91,6 +91,7 @@ impl Plan {
             ("seed", whole(self.seed)),
             ("codec", self.codec.to_string().into()),
             ("missing", self.missing.to_string().into()),
+            ("order", self.order.to_string().into()),
         ];
         if let Some(tolerance) = self.typed_tolerance() {
             values.push(("tolerance", tolerance.to_string().into()));

@@ -91,7 +91,8 @@ impl Chart {
         let rows = self.y_labels.len().max(1) as u32;
         let width = EDGE + columns * PANEL_WIDTH + LEGEND_WIDTH + 2 * MARGIN;
         let heads = TITLE_HEIGHT + COLUMN_TITLE_HEIGHT;
-        let height = heads + rows * PANEL_HEIGHT + EDGE + 2 * MARGIN;
+        let legend = (self.lines.len() as u32 + 1) * LEGEND_LINE as u32;
+        let height = heads + legend.max(rows * PANEL_HEIGHT + EDGE) + 2 * MARGIN;
         let mut svg = String::new();
         let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
         self.draw(&root).expect("a string takes all that is drawn");
@@ -293,5 +294,17 @@ mod tests {
         let svg = chart.to_svg();
         assert_eq!(svg, chart.to_svg());
         insta::assert_snapshot!(svg);
+    }
+
+    #[test]
+    fn every_line_is_in_the_legend() {
+        let lines: Vec<_> = (0..40).map(|line| format!("line {line}")).collect();
+        let svg = Chart { lines, ..Chart::default() }.to_svg();
+        let number = |text: &str, name: &str| -> i32 {
+            let (_, rest) = text.split_once(&format!("{name}=\"")).unwrap();
+            rest.split('"').next().unwrap().parse().unwrap()
+        };
+        let last = svg.split("<text").find(|text| text.contains("line 39")).unwrap();
+        assert!(number(last, " y") + LEGEND_LINE < number(&svg, "height"), "{last}");
     }
 }

@@ -33,7 +33,7 @@ struct Share {
 
 impl RoundRows {
     /// The first line.
-    pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,gone,sent,arrived,bytes,wait_ms,\
+    pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,gone,sent,arrived,passes,bytes,wait_ms,\
         push_ms,pull_sent,pull_ms,round_ms,norm,loss,tolerance,losable,critical,allowance\n";
 
     /// How long each round took, in nanoseconds, out of the text of a `rounds.csv`; none if it is no such text.
@@ -60,6 +60,17 @@ impl RoundRows {
             Some(if sums[1] > 0.0 { sums[0] / sums[1] } else { 0.0 })
         };
         by_round(csv, &["owed", "tolerance", "forgiven", "allowance"], of_round)
+    }
+
+    /// How many passes the pushes of each round took on average, out of the text of a `rounds.csv`; none if it is no such
+    /// text.
+    #[must_use]
+    pub fn passes(csv: &str) -> Option<Vec<f64>> {
+        let of_round = |rows: &[Vec<&str>]| {
+            let sum = rows.iter().map(|row| Some(numbers::<1>(row)?[0])).sum::<Option<f64>>()?;
+            Some(sum / rows.len() as f64)
+        };
+        by_round(csv, &["passes"], of_round)
     }
 
     /// Takes note of one event; returns the rows that it completes.
@@ -152,6 +163,7 @@ impl OpenRound {
                 push(&|push| push.gone.to_string()),
                 push(&|push| push.sent.to_string()),
                 push(&|push| push.datagrams.to_string()),
+                push(&|push| push.passes.to_string()),
                 push(&|push| push.bytes.to_string()),
                 push(&|push| millis(push.wait_ns)),
                 push(&|push| millis(push.push_ns)),

@@ -27,6 +27,7 @@ fn push(round: u32, worker: u32, forgiven: u32, late: u32) -> Event {
         gone: 0,
         sent: 27,
         datagrams: 26,
+        passes: 1,
         bytes: 33_800,
         allowance: 5200 - 5200 * u64::from(forgiven.min(1)),
         wait_ns: 2 * MS,

@@ -63,11 +63,13 @@ pub(super) fn prepared(
     let Brief { plan, recipe } = brief;
     let feedback = plan.missing == Missing::Feedback;
     let (slots, batch) = (plan.slots(), plan.batch());
+    let (order, seed) = (plan.order, plan.seed);
     let (Load::Training(training), Some(recipe)) = (&plan.load, recipe) else {
         let DataSize { train: train_len, test: test_len } = plan.examples(DataSize::default());
         let layout = Arc::new(synthetic_layout(&plan.load));
         let engine = "a synthetic load".to_owned();
-        let setup = Setup { layout, engine, feedback, slots, batch, train_len, test_len };
+        let setup =
+            Setup { layout, engine, feedback, order, seed, slots, batch, train_len, test_len };
         return Ok(Prepared { setup, compute: Box::new(Synthetic) });
     };
     let Training { engine, dataset, shards, augment, .. } = training;
@@ -83,6 +85,8 @@ pub(super) fn prepared(
         layout: Arc::new(model.layout().clone()),
         engine: model.to_string(),
         feedback,
+        order,
+        seed,
         slots,
         batch,
         train_len: dataset.info.train_len as u64,

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::codec::Codec;
 use crate::event::{Event, PushClosed};
-use crate::flat::Layout;
+use crate::flat::{Layout, Order};
 use crate::ids::{PacketNumber, SessionId};
 use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
@@ -37,6 +37,7 @@ struct Case {
     scheme: Scheme,
     codec: Codec,
     missing: Missing,
+    order: Order,
     net: String,
     seed: u64,
     clr: bool,
@@ -55,6 +56,7 @@ impl Default for Case {
             scheme: Scheme::Bounded,
             codec: Codec::Raw,
             missing: Missing::Feedback,
+            order: Order::Rotated,
             net: String::new(),
             seed: 1,
             clr: false,
@@ -130,6 +132,8 @@ impl Case {
                 layout: layout.clone(),
                 engine: String::new(),
                 feedback,
+                order: self.order,
+                seed: self.seed,
                 slots: 1,
                 batch: 10,
                 train_len: 100,
@@ -227,7 +231,8 @@ fn at_tolerance_zero_no_weather_changes_the_result() {
         "loss=20% dup=5% reorder=5% corrupt=2% delay=2ms jitter=1ms; 2:loss=60%",
     ];
     for (seed, net) in (0..70).zip(weathers.iter().cycle()) {
-        let case = Case { net: (*net).to_owned(), seed, ..calm.clone() };
+        let order = [Order::Rotated, Order::Magnitude, Order::Random][seed as usize / 7 % 3];
+        let case = Case { net: (*net).to_owned(), seed, order, ..calm.clone() };
         let run = case.run();
         assert_eq!(run.outcome, Some(Outcome::Finished), "{net} seed {seed}");
         assert_eq!(run.digest, expected, "{net} seed {seed}");
@@ -241,6 +246,7 @@ fn within_any_tolerance_the_books_balance() {
         let case = Case {
             tolerance: ["2%", "10%", "40%"][seed as usize % 3],
             pull_tolerance: ["0", "5%"][seed as usize % 2],
+            order: [Order::Rotated, Order::Magnitude, Order::Random][seed as usize / 9 % 3],
             missing: [Missing::Feedback, Missing::Zero, Missing::Mean][seed as usize / 3 % 3],
             codec: Codec::ALL[seed as usize / 7 % Codec::ALL.len()],
             net: [

@@ -1,5 +1,7 @@
 //! Data: whole encoded blocks in an envelope.
 
+use std::mem::offset_of;
+
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -20,8 +22,10 @@ pub struct DataHead {
     pub ordinal: u32,
     /// When it left, in microseconds on a clock of the sender's that wraps.
     pub at_us: u32,
-    /// Blocks that have never been sent yet, this datagram's not counted.
+    /// Blocks that have never been sent yet, this datagram's not counted; told up to 16,777,215.
     pub unsent: u32,
+    /// How often the sender has begun to go through all that was lost, up to 255: stop-and-probe counts its passes.
+    pub passes: u8,
 }
 
 /// One encoded block.
@@ -52,7 +56,8 @@ struct RawHead {
     allowance: U32,
     ordinal: U32,
     at_us: U32,
-    unsent: U32,
+    unsent: [u8; 3],
+    passes: u8,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -90,7 +95,8 @@ impl<'a> BlocksWriter<'a> {
             allowance: head.allowance.into(),
             ordinal: head.ordinal.into(),
             at_us: head.at_us.into(),
-            unsent: head.unsent.into(),
+            unsent: few(head.unsent),
+            passes: head.passes,
         };
         body.extend_from_slice(raw.as_bytes());
         Self { body, head: start, end: start + carrier.body_max() - 1 }
@@ -118,8 +124,8 @@ impl<'a> BlocksWriter<'a> {
 
     /// Sets how many blocks have never been sent, now that it is known which are in this datagram.
     pub fn finish(self, unsent: u32) {
-        let end = self.head + size_of::<RawHead>();
-        self.body[end - 4..end].copy_from_slice(&unsent.to_le_bytes());
+        let at = self.head + offset_of!(RawHead, unsent);
+        self.body[at..at + 3].copy_from_slice(&few(unsent));
     }
 }
 
@@ -133,7 +139,8 @@ impl<'a> Data<'a> {
             allowance: raw.allowance.get(),
             ordinal: raw.ordinal.get(),
             at_us: raw.at_us.get(),
-            unsent: raw.unsent.get(),
+            unsent: u32::from_le_bytes([raw.unsent[0], raw.unsent[1], raw.unsent[2], 0]),
+            passes: raw.passes,
         };
         if head.allowance > head.total || head.unsent > head.total || blocks.is_empty() {
             return Err(Reject::Malformed);
@@ -158,6 +165,12 @@ impl<'a> Data<'a> {
             Some(block)
         })
     }
+}
+
+/// A number in three bytes; whatever is larger is the largest of them.
+fn few(number: u32) -> [u8; 3] {
+    let [low, middle, high, _] = number.min((1 << 24) - 1).to_le_bytes();
+    [low, middle, high]
 }
 
 fn split_block(bytes: &[u8]) -> Option<(Block<'_>, &[u8])> {

@@ -56,6 +56,12 @@ impl Carrier {
         }
     }
 
+    /// The version of a datagram or frame that is of another one ([`Reject::Version`]).
+    pub fn version(self, bytes: &[u8]) -> u8 {
+        let start = if self == Self::Stream { PREFIX } else { 0 };
+        bytes.get(start + 1).copied().unwrap_or_default()
+    }
+
     /// Takes a received datagram, or a whole frame with its prefix, apart into header and body.
     ///
     /// # Errors
@@ -122,6 +128,12 @@ mod tests {
             bad[at] ^= 1;
             assert_eq!(Carrier::Stream.open(&bad), Err(wrong));
         }
+        let mut newer = good;
+        newer[PREFIX + 1] = 7;
+        assert_eq!(
+            (Carrier::Stream.version(&newer), Carrier::Datagrams.version(&newer[PREFIX..])),
+            (7, 7)
+        );
         assert_eq!(Carrier::Stream.open(&frame(b"")[..PREFIX + 3]), Err(Reject::Length));
     }
 

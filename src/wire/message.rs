@@ -141,7 +141,15 @@ pub(super) mod tests {
 
     fn data(blocks: &[(u32, &[u8])]) -> Vec<u8> {
         let transfer = TransferId { kind: TransferKind::Push, round: Round(3) };
-        let head = DataHead { transfer, total: 26, allowance: 2, ordinal: 7, at_us: 8, unsent: 0 };
+        let head = DataHead {
+            transfer,
+            total: 26,
+            allowance: 2,
+            ordinal: 7,
+            at_us: 8,
+            unsent: 0,
+            passes: 3,
+        };
         let mut buf = Vec::new();
         write_data(Carrier::Datagrams, HEADER, head, &mut buf, |writer| {
             for &(index, bytes) in blocks {
@@ -229,7 +237,15 @@ pub(super) mod tests {
     #[test]
     fn a_full_datagram_is_full() {
         let transfer = TransferId { kind: TransferKind::Pull, round: Round(1) };
-        let head = DataHead { transfer, total: 9, allowance: 0, ordinal: 7, at_us: 8, unsent: 0 };
+        let head = DataHead {
+            transfer,
+            total: 9,
+            allowance: 0,
+            ordinal: 7,
+            at_us: 8,
+            unsent: 0,
+            passes: 3,
+        };
         let mut buf = Vec::new();
         write_data(Carrier::Datagrams, HEADER, head, &mut buf, |writer| {
             let bytes = &[1; BLOCK_BYTES_MAX];
@@ -255,7 +271,15 @@ pub(super) mod tests {
     fn hostile_values_are_refused() {
         let transfer = TransferId { kind: TransferKind::Push, round: Round(3) };
         let mut buf = Vec::new();
-        let head = DataHead { transfer, total: 3, allowance: 0, ordinal: 7, at_us: 8, unsent: 0 };
+        let head = DataHead {
+            transfer,
+            total: 3,
+            allowance: 0,
+            ordinal: 7,
+            at_us: 8,
+            unsent: 0,
+            passes: 3,
+        };
         write_data(Carrier::Datagrams, HEADER, head, &mut buf, |writer| {
             writer.push(Block { index: BlockIndex(3), repair: false, bytes: b"" });
             0

@@ -51,6 +51,32 @@ pub fn server(scratch: &Scratch, flags: &str) -> (Process, String) {
     (process, address.to_owned())
 }
 
+/// A run of two workers until the server is interrupted; the first is killed, which its events know as `why` it left,
+/// and replaced. What the other two said.
+pub fn replace_a_worker(scratch: &Scratch, flags: &str, at_worker: &str, why: &str) -> [String; 2] {
+    let (server, address) = server(scratch, &format!("{flags} --workers 2 --name run"));
+    let worker = || Process::start(scratch.command(&format!("worker {address} {at_worker}")));
+    let (first, second) = (worker(), worker());
+    let events = scratch.join("runs/run/events.jsonl");
+    await_line(&events, |line| line.contains("\"round-ended\""));
+    first.signal("-KILL");
+    await_line(&events, |line| line.contains("\"worker-left\"") && line.contains(why));
+    let third = worker();
+    await_line(&events, |line| line.contains("\"worker-joined\"") && line.contains("\"worker\":3"));
+    await_line(&events, |line| {
+        line.contains("\"round-started\"") && line.contains("\"workers\":[") && line.contains(",3]")
+    });
+    server.signal("-INT");
+    let (code, _, err) = server.end();
+    assert_eq!(code, Some(130), "{err}");
+    [second, third].map(|worker| {
+        let (code, _, err) = worker.end();
+        assert_eq!(code, Some(4), "{err}");
+        assert!(err.contains("the server stopped: the server was interrupted"), "{err}");
+        err
+    })
+}
+
 /// Waits until a line of a growing file is as wanted.
 pub fn await_line(path: &Path, wanted: impl Fn(&str) -> bool) {
     await_one(|| {

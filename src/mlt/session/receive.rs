@@ -119,7 +119,7 @@ impl Session {
         let queued = self.delay.handle_arrival(at, data.head.at_us);
         self.queued = Some(queued);
         self.queued_mean.add(queued);
-        inbound.handle_arrival(now, bytes, data.head.ordinal, data.head.unsent);
+        inbound.handle_arrival(now, bytes, &data.head);
         for block in data.blocks() {
             if !inbound.wants(&block) {
                 continue;

@@ -268,7 +268,15 @@ fn an_ordinal_that_cannot_be_is_refused() {
     let limited = Inbound::new(transfer, BLOCKS, 0, None, Deadlines::default()).limited(10);
     server.expect(limited);
     let mut take = |number, ordinal| {
-        let head = DataHead { transfer, total: BLOCKS, allowance: 0, ordinal, at_us: 0, unsent: 0 };
+        let head = DataHead {
+            transfer,
+            total: BLOCKS,
+            allowance: 0,
+            ordinal,
+            at_us: 0,
+            unsent: 0,
+            passes: 0,
+        };
         let header = Header { session: SessionId(1), number: PacketNumber(number) };
         let mut buf = Vec::new();
         write_data(Carrier::Datagrams, header, head, &mut buf, |writer| {

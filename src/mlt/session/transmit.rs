@@ -240,6 +240,7 @@ pub(super) fn head(outbound: &Outbound, at: Instant) -> DataHead {
         ordinal: outbound.datagrams() + 1,
         at_us: microseconds(at),
         unsent: outbound.unsent(),
+        passes: outbound.passes(),
     }
 }
 

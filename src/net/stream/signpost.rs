@@ -11,7 +11,10 @@ use crate::wire::{Bye, ByeCode, Carrier, DATAGRAM_MAX, Header, Message};
 
 /// Datagrams that are looked at before something else has its turn.
 const READS_MAX: usize = 16;
-const TEXT: &str = "this server speaks TCP: add --transport tcp";
+/// What a worker is told, and who checks the path.
+const TO_WORKER: &str = "this server speaks TCP: add --transport tcp";
+const TO_CHECKER: &str =
+    "this server speaks TCP, which is not checked: start workers with --transport tcp";
 
 pub(super) struct Signpost {
     io: Async<UdpSocket>,
@@ -44,14 +47,17 @@ impl Signpost {
                 Err(_) => continue,
             };
             let Ok((header, body)) = Carrier::Datagrams.open(&datagram[..len]) else { continue };
-            if let Ok(Message::Hello(_) | Message::Probe(_)) = Message::parse(body) {
-                let header = Header { session: header.session, number: PacketNumber(0) };
-                let bye = Message::Bye(Bye::new(ByeCode::Refused, TEXT));
-                bye.write(Carrier::Datagrams, header, &mut self.buf);
-                if self.buf.len() <= len {
-                    // It will ask again.
-                    let _ = self.io.get_ref().send_to(&self.buf, from);
-                }
+            let text = match Message::parse(body) {
+                Ok(Message::Hello(_)) => TO_WORKER,
+                Ok(Message::Probe(_)) => TO_CHECKER,
+                _ => continue,
+            };
+            let header = Header { session: header.session, number: PacketNumber(0) };
+            let bye = Message::Bye(Bye::new(ByeCode::Refused, text));
+            bye.write(Carrier::Datagrams, header, &mut self.buf);
+            if self.buf.len() <= len {
+                // It will ask again.
+                let _ = self.io.get_ref().send_to(&self.buf, from);
             }
         }
         self.ready = true;

@@ -84,6 +84,8 @@ impl Streams {
                 Ok(_) if self.guests.len() >= CONNECTIONS_MAX => core.handle_reject(Reject::Limit),
                 Ok((stream, from)) => {
                     if let Ok(connection) = connection(stream) {
+                        // An address comes back only when the connection that had it is gone, noticed or not.
+                        self.lose(core, now, from, &Lost::Ended);
                         let guest = Guest { connection, stranger: Some(now), leaving: None };
                         self.guests.insert(from, guest);
                     }
@@ -179,6 +181,10 @@ impl Door for Streams {
             let after = (std::ops::Bound::Excluded(address), std::ops::Bound::Unbounded);
             next = self.guests.range(after).next().map(|(&address, _)| address);
         }
+        if more {
+            // Who sends without end must not keep the others from being heard: nobody waits for readiness meanwhile.
+            self.guests.values_mut().for_each(|guest| guest.connection.touch());
+        }
         self.sweep(core, clock.now());
         Ok(more)
     }
@@ -259,8 +265,11 @@ impl Door for Streams {
         while self.transmit(core, clock, buf).await? {}
         let began = clock.now();
         self.guests.values_mut().for_each(|guest| guest.leaving = Some(began));
-        while !self.guests.is_empty() && clock.now() - began < FAREWELL_TIME {
+        while clock.now() - began < FAREWELL_TIME {
             self.receive(core, clock)?;
+            if self.guests.is_empty() {
+                break;
+            }
             let timeout = async {
                 smol::Timer::at(clock.at(began + FAREWELL_TIME)).await;
                 Ok(())

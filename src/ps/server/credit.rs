@@ -179,7 +179,13 @@ fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
     times.get(times.len().saturating_sub(1) / 2).copied()
 }
 
-/// A port's governor.
-pub(super) fn port() -> Governor {
+/// The governor of the way into the port.
+pub(super) fn ingress() -> Governor {
     Governor::new(PORT_MIN)
+}
+
+/// The governor of the way out of it. Grants wait behind pulls: a queue that takes as long as what is granted keeps the
+/// way in half empty.
+pub(super) fn egress() -> Governor {
+    Governor::new(PORT_MIN).hasty()
 }

@@ -162,6 +162,9 @@ impl ServerCore {
         let proven = hello.cookie == cookie;
         let mut worker = self.sessions.get(&session).copied();
         if proven && worker.is_none() {
+            if self.config.carrier == Carrier::Stream && self.has_member(from) {
+                return Err(Reject::Limit);
+            }
             if let Some(why) = self.refusal() {
                 self.reply(from, session, Message::Bye(Bye::new(ByeCode::Refused, why)));
                 return Err(Reject::Limit);

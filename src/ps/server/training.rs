@@ -216,6 +216,7 @@ impl ServerCore {
             gone: if gone { missing } else { 0 },
             sent: inbound.map_or(0, |push| push.credit().ordinal()),
             datagrams: inbound.map_or(0, |push| push.credit().datagrams()),
+            passes: 1 + inbound.map_or(0, |push| push.passes().into()),
             bytes: inbound.map_or(0, Inbound::bytes),
             allowance: member.ledger.left(),
             wait_ns: (first_at.unwrap_or(now) - training.started_at).as_nanos() as u64,

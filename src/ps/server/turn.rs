@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Outcome, Phase, ServerCore};
 use crate::bitmap::Bitmap;
 use crate::event::Event;
-use crate::flat::send_order;
+use crate::flat::{rotated, send_order};
 use crate::ids::{Round, WorkerId};
 use crate::mlt::{Outbound, Scheme};
 use crate::ps::missing::Missing;
@@ -189,7 +189,7 @@ impl ServerCore {
         let pull = if streamed {
             Outbound::streamed(transfer, blocks, allowance, Some(urgent))
         } else {
-            let order = send_order(version, &urgent, member.holes());
+            let order = send_order(rotated(version, blocks), &urgent, member.holes());
             Outbound::blocks(transfer, order, allowance, Some(urgent))
         };
         member.session.send(pull.repaired(self.config.scheme.repair_pull()));

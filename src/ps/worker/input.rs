@@ -28,7 +28,7 @@ impl WorkerCore {
             let why = format!(
                 "the server speaks version {} of the protocol, this worker version {VERSION}: use one release of \
                  mlt-lite at both ends",
-                datagram[1]
+                self.carrier.version(datagram)
             );
             self.end(End::Refused(why));
         }

@@ -45,7 +45,8 @@ impl WorkerCore {
             *pushed = Some((round, codec));
         }
         let urgent = start.urgent.to_bitmap(start.blocks);
-        let order = send_order(round, &urgent, residual.ages());
+        let blocks = setup.order.blocks(&setup.layout, update, round, (setup.seed, start.rank));
+        let order = send_order(blocks, &urgent, residual.ages());
         let transfer = TransferId { kind: TransferKind::Push, round };
         let push = Outbound::blocks(transfer, order, start.allowance, Some(urgent));
         let Some(repair) = Repair::from_wire(start.repair) else {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::flat::Layout;
+use crate::flat::{Layout, Order};
 use crate::wire::Task;
 
 /// What a worker knows once it has the plan and its data.
@@ -14,6 +14,10 @@ pub struct Setup {
     pub engine: String,
     /// Whether what was not used is said again.
     pub feedback: bool,
+    /// In which order blocks are pushed.
+    pub order: Order,
+    /// The run's seed.
+    pub seed: u64,
     /// Shards that the training data is dealt into.
     pub slots: u16,
     /// Training examples of one round at most.
@@ -53,6 +57,8 @@ mod tests {
             layout: Arc::new(layout),
             engine: String::new(),
             feedback: true,
+            order: Order::Rotated,
+            seed: 1,
             slots: 3,
             batch: 32,
             train_len: 100,

@@ -64,3 +64,21 @@ fn a_push_of_which_nothing_arrives_has_its_deadline_too() {
         assert!(longest < 30_000_000_000, "seed {seed}: {longest} ns");
     }
 }
+
+#[test]
+fn stop_and_probe_takes_the_passes_that_loss_and_tolerance_ask_for() {
+    let passes = |scheme, net: &str, tolerance| {
+        let net = net.to_owned();
+        let run = Case { scheme, net, tolerance, rounds: 10, ..Case::default() }.run();
+        let passes: Vec<_> = closed(&run).map(|closed| f64::from(closed.passes)).collect();
+        passes.iter().sum::<f64>() / passes.len() as f64
+    };
+    assert_eq!(passes(Scheme::Bounded, "loss=50%", "10%").to_bits(), 1f64.to_bits());
+    assert_eq!(passes(Scheme::Passes, "", "10%").to_bits(), 1f64.to_bits());
+    // As many as the loss must be multiplied with itself to come below the tolerance: ln 0.1 / ln 0.5 and ln 0.1 / ln 0.8,
+    // rounded up. The ledger saves up and blocks are few: neither is met to the pass.
+    let (half, most) =
+        (passes(Scheme::Passes, "loss=50%", "10%"), passes(Scheme::Passes, "loss=80%", "10%"));
+    assert!((2.5..=4.5).contains(&half), "{half} passes at 50 % loss, about 4 expected");
+    assert!((7.0..=12.0).contains(&most), "{most} passes at 80 % loss, about 11 expected");
+}

@@ -22,7 +22,7 @@ impl Checker {
             let why = format!(
                 "the server speaks version {} of the protocol, this program version {VERSION}: use one release of \
                  mlt-lite at both ends",
-                datagram[1]
+                Carrier::Datagrams.version(datagram)
             );
             self.end = Some(CheckEnd::Refused(why));
         }
