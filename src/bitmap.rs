@@ -96,6 +96,18 @@ impl Bitmap {
         self.ones = 0;
     }
 
+    /// Puts in all that are in `other`.
+    ///
+    /// # Panics
+    /// If the two speak of different numbers of blocks.
+    pub fn union(&mut self, other: &Self) {
+        assert_eq!(self.len, other.len);
+        for (byte, more) in self.bytes.iter_mut().zip(&other.bytes) {
+            self.ones += (more & !*byte).count_ones();
+            *byte |= more;
+        }
+    }
+
     /// How many blocks are in both.
     ///
     /// # Panics
@@ -137,6 +149,11 @@ mod tests {
                 assert_eq!(bitmap.common(&Bitmap::full(len)), bitmap.ones());
                 let back = bitmap.iter().fold(0, |sum, block| sum | 1 << block.0);
                 assert_eq!(back, pattern);
+                let (mut both, other) = (bitmap.clone(), pattern.wrapping_mul(37) % (1 << len));
+                let other_bytes = &other.to_le_bytes()[..len.div_ceil(8) as usize];
+                both.union(&Bitmap::from_bytes(other_bytes, len).unwrap());
+                let either = (pattern | other).to_le_bytes();
+                assert_eq!(both, Bitmap::from_bytes(&either[..other_bytes.len()], len).unwrap());
             }
             let full = Bitmap::full(len);
             assert!(full.is_full() && full.iter().count() == len as usize);

@@ -74,7 +74,9 @@ pub struct RoundStarted {
     pub workers: Vec<WorkerId>,
     /// Fraction of a push that may be missing.
     pub tolerance: Tolerance,
-    /// Whether the model is in a critical learning regime.
+    /// Blocks of a push that the tolerance is about: those that are not in a critical tensor.
+    pub losable: u32,
+    /// Whether all of the model is in a critical learning regime.
     pub critical: bool,
     /// Learning rate of the step that ends the round.
     pub lr: f64,
@@ -139,8 +141,8 @@ pub struct PullClosed {
     pub pull_ns: u64,
 }
 
-/// See [`Event::RoundEnded`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// See [`Event::RoundEnded`]; all that a policy sees of a round, and one row of `norms.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RoundEnded {
     /// Which.
     pub round: Round,
@@ -150,6 +152,17 @@ pub struct RoundEnded {
     pub loss: f64,
     /// L2 norm of the averaged gradient.
     pub norm: f64,
+    /// Estimate of the square of the norm of what all workers' gradients have in common; may be negative. None if it
+    /// was not asked for, or with less than two workers.
+    pub signal: Option<f64>,
+    /// Whether the learning rate steps down right after it.
+    pub lr_drops: bool,
+    /// L2 norm of each tensor of the averaged gradient, in the order of the layout.
+    #[serde(skip)]
+    pub norms: Vec<f64>,
+    /// At the end of a window, L2 norm of each tensor of what averaged gradients have added up to in it; else empty.
+    #[serde(skip)]
+    pub window: Vec<f64>,
     /// From its start to the step, in nanoseconds.
     pub round_ns: u64,
 }
@@ -159,14 +172,19 @@ pub struct RoundEnded {
 pub struct Decided {
     /// The first round it holds for.
     pub round: Round,
-    /// Norm that was looked at (0 before the first gradient).
+    /// Epochs of training data used so far.
+    pub epoch: f64,
+    /// What was looked at: a norm, or for phases an accuracy.
     pub norm: f64,
-    /// Norm it was compared with, if there was one.
+    /// What it was compared with, if there was something.
     pub previous: Option<f64>,
-    /// `|norm - previous| / previous`.
+    /// `|norm - previous| / previous`, the largest of all tensors where it is about them; for phases the gain.
     pub ratio: Option<f64>,
-    /// Whether the rounds from now on are critical.
+    /// Whether the rounds from now on are critical as a whole.
     pub critical: bool,
+    /// The critical tensors by their place in the layout, where some are and some are not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tensors: Vec<u32>,
     /// Tolerance until now.
     pub old: Tolerance,
     /// Tolerance from now on.
@@ -188,6 +206,14 @@ pub struct Evaluated {
     pub total: u64,
     /// Mean cross-entropy over them.
     pub loss: f64,
+}
+
+impl Evaluated {
+    /// Share of examples classified correctly.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.total.max(1) as f64
+    }
 }
 
 /// See [`Event::Waiting`].

@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign, Sub};
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time: nanoseconds since the driver's clock (real or virtual) was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -99,6 +99,12 @@ impl Tolerance {
     #[must_use]
     pub const fn from_parts(parts: u16) -> Option<Self> {
         if parts <= Self::WHOLE { Some(Self(parts)) } else { None }
+    }
+
+    /// The sum of both, but not more than the whole.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self((self.0 + other.0).min(Self::WHOLE))
     }
 
     /// Parts per 10,000.
@@ -286,6 +292,12 @@ pub fn scaled(number: u64, units: &[(u64, &str)], smallest: &str) -> String {
 impl Serialize for Tolerance {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tolerance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

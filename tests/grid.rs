@@ -56,7 +56,7 @@ fn run(loss: &str, tolerance: &str, codec: &str) -> Cell {
     let scratch = Scratch::new("grid");
     let start =
         Start { rounds: job.config.rounds, examples: job.config.train_len, ..Start::default() };
-    let folder = RunFolder::create(&scratch, plan, start).unwrap();
+    let folder = RunFolder::create(&scratch, plan, &job.layout, start).unwrap();
     let mut report = Report::new(folder, Progress::new(Style::Plain, start.rounds, 3, false));
     let outcome = world.run(LIMIT, |stamped, _| {
         tally.record(stamped);

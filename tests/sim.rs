@@ -7,7 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mlt_lite::model::{Checkpoint, Parameters, Recipe};
-use mlt_lite::run::FINAL;
+use mlt_lite::plan::Plan;
+use mlt_lite::ps::policy::Policy;
+use mlt_lite::report::Norms;
+use mlt_lite::run::{FINAL, WORDS};
 use mlt_lite::shape::Shape;
 use serde_json::Value;
 
@@ -40,6 +43,7 @@ fn one_seed_leaves_the_same_files() {
         "evals.csv",
         "events.jsonl",
         "final.safetensors",
+        "norms.csv",
         "plan.toml",
         "rounds.csv",
         "summary.json",
@@ -278,7 +282,8 @@ fn a_checkpoint_knows_all_about_its_run() {
     assert_eq!([&metadata["rounds"], &metadata["seed"]], ["12", "9"]);
     let recipe = Recipe::builtin("fc").unwrap();
     assert_eq!(metadata["recipe"], recipe.text());
-    let history: Vec<(u32, bool, f64)> = serde_json::from_str(&metadata["policy"]).unwrap();
+    let policy: Policy = serde_json::from_str(&metadata["policy"]).unwrap();
+    let history: Vec<_> = policy.history().iter().map(|&(round, is, _)| (round.0, is)).collect();
     let rounds: Vec<u32> = history.iter().map(|check| check.0).collect();
     assert!(rounds == [1, 6, 11] && history[0].1, "{history:?}");
     let shape = Shape { channels: 1, height: 28, width: 28 };
@@ -336,4 +341,35 @@ fn a_lost_model_is_no_quiet_success() {
     assert!(said(&output).contains("warning: training has diverged"), "{}", said(&output));
     assert!(out.contains("diverged  in round 2"), "{out}");
     assert_eq!(scratch.json("sim --model fc --epochs 1 --json")["diverged"], Value::Null);
+}
+
+#[test]
+fn a_run_folder_replays_what_was_decided() {
+    let scratch = Scratch::new("replay");
+    let line = "sim --model fc --epochs 3 --batch 32 --net loss=20% --missing zero --seed 3";
+    for (name, policy) in [
+        ("clr", "--policy clr --tolerance 10%"),
+        ("layer", "--policy clr-layer --tolerance 10% --clr-freq 2 --clr-eta 0.2"),
+        ("accordion", "--policy accordion --tolerance 10% --schedule step:2:0.1"),
+        ("dblp", "--policy dblp --tolerance 0.8%"),
+        ("signal", "--policy signal --tolerance 10% --clr-freq 5"),
+        ("phase", "--policy phase --phase-rule prototype"),
+    ] {
+        scratch.json(&format!("{line} {policy} --name {name} --json"));
+        let read = |file: &str| fs::read_to_string(scratch.join(format!("runs/{name}/{file}")));
+        let plan = Plan::parse("plan.toml", &read("plan.toml").unwrap(), &WORDS).unwrap();
+        let norms: Norms = read("norms.csv").unwrap().parse().unwrap();
+        assert_eq!(norms.tensors, [("linear.bias".to_owned(), 1), ("linear.weight".to_owned(), 2)]);
+        let replayed: Vec<Value> =
+            norms.replay(&plan.policy).iter().map(|d| serde_json::to_value(d).unwrap()).collect();
+        let events = read("events.jsonl").unwrap();
+        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let told = events.filter(|event| event["event"] == "decided").map(|mut event| {
+            let fields = event.as_object_mut().unwrap();
+            fields.retain(|key, _| !["wall", "at", "event"].contains(&key.as_str()));
+            event
+        });
+        assert_eq!(told.collect::<Vec<_>>(), replayed, "{name}");
+        assert!(!replayed.is_empty(), "{name}");
+    }
 }

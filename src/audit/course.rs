@@ -176,6 +176,10 @@ impl<'a> Course<'a> {
     }
 
     fn start(&mut self, line: u64, started: RoundStarted, findings: &mut Findings) {
+        if self.plan.factors {
+            // Another rank cuts a push into other blocks.
+            self.blocks = None;
+        }
         let round = started.round;
         let place = || Place::file(EVENTS).line(line).round(round);
         if let Some(open) = self.open.take() {
@@ -235,15 +239,15 @@ impl<'a> Course<'a> {
             return;
         }
         let owed = *self.blocks.get_or_insert(push.owed);
-        let meaning = "every push of a run has the blocks of the whole model";
+        let meaning = "every push has the blocks of the whole model, or of its factors";
         findings.equal(
             place,
             format!("{owed} blocks owed"),
             format!("{} blocks owed", push.owed),
             meaning,
         );
-        let RoundStarted { tolerance, critical, .. } = open.started;
-        let terms = Terms { tolerance, critical, before: self.totals.checked.rounds };
+        let RoundStarted { tolerance, losable, critical, .. } = open.started;
+        let terms = Terms { tolerance, losable, critical, before: self.totals.checked.rounds };
         let allowance = self.allowances.entry(push.worker).or_default();
         let allowance = allowance.get_or_insert_default();
         pushes::check(&push, line, terms, self.plan, allowance, findings);

@@ -82,6 +82,8 @@ const PLAN: &str = "plan.toml";
 const EVENTS: &str = "events.jsonl";
 const ROUNDS: &str = "rounds.csv";
 const EVALS: &str = "evals.csv";
+/// What policies saw, in a run folder.
+const NORMS: &str = "norms.csv";
 const SUMMARY: &str = "summary.json";
 
 /// Checks the run in `folder`.
@@ -89,7 +91,7 @@ const SUMMARY: &str = "summary.json";
 /// # Errors
 /// If there is none, or a file cannot be read. What a file says is never an error.
 pub fn audit(folder: &Path) -> Result<Audit, AuditError> {
-    for file in [PLAN, EVENTS, ROUNDS, EVALS] {
+    for file in [PLAN, EVENTS, ROUNDS, NORMS, EVALS] {
         if !folder.join(file).is_file() {
             return Err(AuditError::NoRun {
                 folder: folder.to_owned(),

@@ -39,11 +39,15 @@ pub(super) enum Late {
 pub(super) struct Plan {
     pub(super) digest: String,
     pub(super) policy: Policy,
+    /// Whether nothing may be missing in critical regimes.
+    pub(super) exact_when_critical: bool,
     /// Tolerance outside critical regimes, in ten-thousandths.
     pub(super) base: u64,
     /// Whether what a round leaves of its allowance is saved for later ones.
     pub(super) saves: bool,
     pub(super) late: Late,
+    /// Whether pushes may carry factors of matrices.
+    pub(super) factors: bool,
     /// Whether workers keep what was not used, so that it must be said before the learning rate steps down.
     pub(super) feedback: bool,
     pub(super) schedule: Schedule,
@@ -104,15 +108,22 @@ impl Plan {
         let document = Document::parse(PLAN, &source)
             .map_err(|source| AuditError::Plan { folder: folder.to_owned(), source })?;
         let mut keys = Keys { document: &document, findings };
-        let tolerance = keys.read("tolerance", 0, |text| {
-            text.parse().ok().map(|tolerance: Tolerance| u64::from(tolerance.parts()))
-        });
-        let policy = match keys.text("policy").unwrap_or("static") {
-            "static" => Policy::Static,
-            "clr" => Policy::Clr {
-                freq: keys.number("clr-freq", 1).max(1),
-                eta: keys.number("clr-eta", 0.5),
-            },
+        let policy = keys.text("policy").unwrap_or("static").to_owned();
+        let exact_when_critical = policy != "dblp";
+        let tolerance = if ["phase", "schedule"].contains(&policy.as_str()) {
+            0
+        } else {
+            keys.read("tolerance", 0, |text| {
+                text.parse().ok().map(|tolerance: Tolerance| u64::from(tolerance.parts()))
+            })
+        };
+        // Where it is checked by epochs, only the program knows which rounds these are.
+        let freq = keys.text("clr-freq").and_then(|text| text.parse().ok());
+        let policy = match (policy.as_str(), freq) {
+            ("static", _) => Policy::Static,
+            ("clr", Some(freq)) => {
+                Policy::Clr { freq: std::cmp::max(freq, 1), eta: keys.number("clr-eta", 0.5) }
+            }
             _ => Policy::Other,
         };
         let transport = keys.read("transport", String::new(), |text| Some(text.to_owned()));
@@ -132,9 +143,13 @@ impl Plan {
         let plan = Self {
             digest: stated(&source),
             policy,
+            exact_when_critical,
             base: if exact { 0 } else { tolerance },
             saves,
             late,
+            factors: ["codec", "clr-codec"]
+                .iter()
+                .any(|key| keys.text(key).is_some_and(|codec| codec.starts_with("powersgd"))),
             feedback: matches!(keys.text("missing"), Some("feedback" | "imputed")),
             schedule: keys.read("schedule", Schedule::Constant, Schedule::parse),
             lr: keys.number("lr", 0.0),
@@ -175,11 +190,6 @@ impl Plan {
         let meaning = "the plan was changed after the run began";
         let expected = format!("plan {}", self.digest);
         findings.equal(|| Place::file(PLAN), expected, format!("plan {found}"), meaning);
-    }
-
-    /// Whether nothing may be missing in critical regimes.
-    pub(super) const fn is_exact_when_critical(&self) -> bool {
-        matches!(self.policy, Policy::Static | Policy::Clr { .. })
     }
 
     /// Rounds to the epoch, of so many examples.

@@ -13,6 +13,8 @@ const HISTORY_MIN: u64 = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) tolerance: u64,
+    /// Blocks of the push that this is a part of.
+    pub(super) losable: u32,
     pub(super) critical: bool,
     /// Rounds that ended before it.
     pub(super) before: u64,
@@ -31,7 +33,7 @@ pub(super) fn check(
     sums(push, place, findings);
     let Push { forgiven, late, .. } = *push;
     let lost = u64::from(forgiven) + u64::from(late);
-    if terms.tolerance == 0 || terms.critical && plan.is_exact_when_critical() {
+    if terms.tolerance == 0 || terms.critical && plan.exact_when_critical {
         let meaning = match terms.critical {
             true => "nothing may be missing in a critical regime",
             false => "nothing may be missing in a round at tolerance 0",
@@ -41,7 +43,16 @@ pub(super) fn check(
             findings.note(place(), "0 blocks forgiven or late", found, meaning);
         }
     }
-    allowance.open(terms.tolerance, push.owed, plan.saves);
+    if terms.losable > push.owed {
+        let meaning = "more may be missing than there is";
+        findings.note(
+            place(),
+            format!("at most {} losable blocks", push.owed),
+            terms.losable,
+            meaning,
+        );
+    }
+    allowance.open(terms.tolerance, terms.losable, plan.saves);
     if forgiven > allowance.blocks {
         let meaning = "more was forgiven than the tolerance of its rounds allowed this worker";
         let expected = format!("at most {} blocks forgiven", allowance.blocks);

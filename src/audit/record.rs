@@ -51,6 +51,7 @@ pub(super) struct RoundStarted {
     pub(super) workers: Vec<u32>,
     #[serde(deserialize_with = "parts")]
     pub(super) tolerance: u64,
+    pub(super) losable: u32,
     pub(super) critical: bool,
     pub(super) lr: f64,
 }

@@ -13,7 +13,7 @@ use super::{AuditError, EVALS, EVENTS, ROUNDS};
 
 const EVALS_COLUMNS: [&str; 6] = ["round", "epoch", "accuracy", "correct", "total", "loss"];
 /// The columns that are compared; others may stand between them.
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
     "round",
     "worker",
     "owed",
@@ -34,6 +34,7 @@ const COLUMNS: [&str; 24] = [
     "norm",
     "loss",
     "tolerance",
+    "losable",
     "critical",
     "allowance",
     "residual",
@@ -46,6 +47,7 @@ pub(super) struct Row {
     pub(super) round: u32,
     worker: u32,
     tolerance: u64,
+    losable: u32,
     critical: bool,
     ended: RoundEnded,
     push: Option<Push>,
@@ -62,7 +64,7 @@ impl Row {
         pulls: &[Pull],
         ended: &RoundEnded,
     ) -> Vec<Self> {
-        let &RoundStarted { round, tolerance, critical, .. } = started;
+        let &RoundStarted { round, tolerance, losable, critical, .. } = started;
         let row = |&worker: &u32| {
             let push = pushes.remove(&worker);
             let pulls = pulls.iter().filter(|pull| pull.worker == worker).cloned().collect();
@@ -70,6 +72,7 @@ impl Row {
                 round,
                 worker,
                 tolerance,
+                losable,
                 critical,
                 ended: ended.clone(),
                 push,
@@ -85,7 +88,7 @@ impl Row {
     }
 
     /// The fields, where `pull` is the pull that counts; without one, they are empty.
-    fn fields(&self, pull: Option<&Pull>) -> [String; 24] {
+    fn fields(&self, pull: Option<&Pull>) -> [String; 25] {
         let push = |of: &dyn Fn(&Push) -> u64| {
             self.push.as_ref().map_or_else(String::new, |push| of(push).to_string())
         };
@@ -117,6 +120,7 @@ impl Row {
             self.ended.norm.to_string(),
             self.ended.loss.unwrap_or(f64::NAN).to_string(),
             (self.tolerance as f64 / 10_000.0).to_string(),
+            self.losable.to_string(),
             self.critical.to_string(),
             self.push.as_ref().map_or_else(String::new, |push| blocks(push.allowance)),
             norm(&|push| push.residual),

@@ -96,14 +96,27 @@ macro_rules! plan_command {
             pull_codec
             /// fraction of a pull that may be missing (default: 0)
             pull_tolerance
-            /// what drives the tolerance: static or clr (default: static)
+            /// what drives the tolerance: static, phase, clr, clr-layer, accordion, dblp, signal or schedule:FILE
+            /// (default: static)
             policy
-            /// clr: rounds between checks (default: 10)
+            /// policies with regimes: rounds between checks, or epoch, 3epochs (default: 10; accordion, dblp: epoch)
             clr_freq
-            /// clr: relative change of the gradient's norm that is critical (default: 0.5)
+            /// policies with regimes: relative change of the gradient's norm that is critical (default: 0.5)
             clr_eta
-            /// clr: codec of pushes in critical regimes (default: that of the others)
+            /// policies with regimes: codec of pushes in critical ones (default: that of the others)
             clr_codec
+            /// signal: relative change below which a critical regime ends (default: 0.25)
+            signal_leave
+            /// signal: windows at the start that are critical whatever is seen (default: 2)
+            signal_warmup
+            /// dblp: what is added to the tolerance outside critical regimes (default: 40%)
+            dblp_k
+            /// phase: tolerances of Begin, Mid and Final (default: 8%,2%,0.5%)
+            phase_tolerances
+            /// phase: how they are told apart: study or prototype (default: study)
+            phase_rule
+            /// schedule: from when on which tolerance holds, such as "epochs 0 8%, 3 2%", instead of a file
+            tolerance_steps
             /// what carries pushes and pulls: bounded, reliable, passes, early-close, timeout, tcp, tcp-streamed,
             /// tcp:cubic ... (default: bounded)
             transport

@@ -22,9 +22,11 @@ pub struct Figure {
     panel: Vec<String>,
     /// Whether the measures' axes are logarithmic.
     log: bool,
+    /// Whether the lines are the rows of a map.
+    map: bool,
 }
 
-const FIGURE_KEYS: [&str; 7] = ["name", "title", "x", "y", "series", "panel", "log"];
+const FIGURE_KEYS: [&str; 8] = ["name", "title", "x", "y", "series", "panel", "log", "map"];
 
 impl Figure {
     /// The figures that `tables` describe, in an experiment with `variables`.
@@ -56,6 +58,7 @@ impl Figure {
             series: Vec::new(),
             panel: Vec::new(),
             log: false,
+            map: false,
         };
         let variables = variables.iter().map(|variable| variable.key.as_str());
         let known: Vec<&str> = KEYS.iter().copied().chain(variables).collect();
@@ -65,6 +68,7 @@ impl Figure {
                 "title" => figure.title = one(choice)?,
                 "x" => figure.x = one(choice).and_then(|key| known_key(choice, key, &known))?,
                 "log" => figure.log = yes_or_no(choice)?,
+                "map" => figure.map = yes_or_no(choice)?,
                 "y" => figure.y = list(choice, |name| measure(choice, &name))?,
                 "series" => figure.series = list(choice, |key| known_key(choice, key, &known))?,
                 "panel" => figure.panel = list(choice, |key| known_key(choice, key, &known))?,
@@ -132,6 +136,7 @@ impl Figure {
                 .collect(),
             panels: panels.collect(),
             log: self.log,
+            map: self.map,
         }
         .to_svg()
     }

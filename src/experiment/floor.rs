@@ -6,7 +6,6 @@ use crate::codec::Codec;
 use crate::flat::BLOCK_VALUES;
 use crate::link::{NetPlan, NetSpec};
 use crate::plan::{Load, Plan};
-use crate::ps::policy::PolicyConfig;
 use crate::units::Rate;
 use crate::wire::{BLOCK_BYTES_MAX, BLOCK_OVERHEAD};
 
@@ -44,8 +43,7 @@ pub(super) fn datagrams(plan: &Plan, codec: Codec) -> Option<(u64, u64)> {
 
 /// The part of a push that may be missing in the long run.
 pub(super) fn tolerated(plan: &Plan) -> f64 {
-    let (PolicyConfig::Static { tolerance } | PolicyConfig::Clr { tolerance, .. }) = plan.policy;
-    if plan.transport.is_reliable() { 0.0 } else { tolerance.as_f64() }
+    if plan.transport.is_reliable() { 0.0 } else { plan.policy.most().as_f64() }
 }
 
 /// The analytic floor of a round: `(1 - allowed) x bytes / (1 - q) / rate` on the link that is busiest with pushes.

@@ -22,7 +22,8 @@ fn with_flags(text: &str, flags: &[Entry]) -> Result<Experiment, ExperimentError
         let lr = if model == "fc" { 0.05 } else { 0.1 };
         Ok(RecipeFacts { digest: String::new(), lr, momentum: 0.9, batch: 64 })
     };
-    let words = Words { recipe: &recipe, check: &|_, _| Ok(()) };
+    let words =
+        Words { recipe: &recipe, file: &|path| Err(path.to_owned()), check: &|_, _| Ok(()) };
     Experiment::new("tiny", Document::parse("tiny.toml", text)?, flags, &words)
 }
 

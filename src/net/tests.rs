@@ -84,6 +84,8 @@ fn server(layout: &Arc<Layout>, capacity: u16, transport: &Transport) -> ServerC
         streamed: transport.is_streamed(),
         carrier: if transport.is_tcp() { Carrier::Stream } else { Carrier::Datagrams },
         policy: PolicyConfig::Static { tolerance: Tolerance::ZERO },
+        signal: false,
+        window: None,
         sgd: SgdConfig { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
         schedule: ScheduleConfig { lr: 0.1, kind: ScheduleKind::Constant },
         worker_timeout: Duration::from_secs(5),

@@ -6,6 +6,7 @@
 //! (models, data sets, shards, augmentation, network conditions) are checked through [`Words`] and kept as text.
 
 mod error;
+mod policy;
 mod resolve;
 mod schedule;
 mod server;
@@ -67,6 +68,12 @@ pub const KEYS: &[&str] = &[
     "clr-freq",
     "clr-eta",
     "clr-codec",
+    "signal-leave",
+    "signal-warmup",
+    "dblp-k",
+    "phase-tolerances",
+    "phase-rule",
+    "tolerance-steps",
     "transport",
     "net",
     "compute",

@@ -13,7 +13,6 @@ use super::{Length, Load, Plan, Training};
 use crate::codec::Codec;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::SgdConfig;
-use crate::ps::policy::PolicyConfig;
 use crate::transport::Transport;
 use crate::units::{ByteSize, Tolerance, parse_duration};
 
@@ -35,6 +34,8 @@ pub struct RecipeFacts {
 pub struct Words<'a> {
     /// The facts of the recipe called so (a name or a path), or why there is none.
     pub recipe: &'a dyn Fn(&str) -> Result<RecipeFacts, String>,
+    /// The text of a file that the plan names, or why there is none.
+    pub file: &'a dyn Fn(&str) -> Result<String, String>,
     /// Whether a text suits its key (`dataset`, `shards`, `augment` or `net`), or why not.
     pub check: &'a dyn Fn(&str, &str) -> Result<(), String>,
 }
@@ -61,7 +62,7 @@ impl Plan {
         known(&entries)?;
         let typed = Typed { entries, words };
         let (load, recipe) = typed.load()?;
-        let (policy, codec) = (typed.policy()?, typed.named("codec")?.unwrap_or(Codec::Raw));
+        let (policy, codec) = (typed.policy(&load)?, typed.named("codec")?.unwrap_or(Codec::Raw));
         let critical_codec = typed.named("clr-codec")?.filter(|_| policy.has_regimes());
         Ok(Self {
             name: typed.name()?,
@@ -101,22 +102,22 @@ impl Plan {
 }
 
 /// The entries, asked one key at a time.
-struct Typed<'a> {
+pub(super) struct Typed<'a> {
     entries: Vec<Entry>,
-    words: &'a Words<'a>,
+    pub(super) words: &'a Words<'a>,
 }
 
 impl Typed<'_> {
-    fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
-    fn text(&self, key: &str) -> Option<&str> {
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.entry(key).map(|entry| entry.text.as_str())
     }
 
     /// The value of `key` as `read` understands it; where it does not, `expected` says what it would.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         key: &str,
         expected: impl Display,
@@ -136,19 +137,26 @@ impl Typed<'_> {
     }
 
     /// One of a closed set of names, whose own error lists them.
-    fn named<T: FromStr<Err: Display>>(&self, key: &str) -> Result<Option<T>, PlanError> {
+    pub(super) fn named<T: FromStr<Err: Display>>(
+        &self,
+        key: &str,
+    ) -> Result<Option<T>, PlanError> {
         let value = |entry: &Entry| {
             entry.text.parse().map_err(|error: T::Err| refused(entry, error.to_string()))
         };
         self.entry(key).map(value).transpose()
     }
 
-    fn whole(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, PlanError> {
+    pub(super) fn whole(
+        &self,
+        key: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, PlanError> {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         self.read(key, expected, |text| text.parse().ok().filter(|value| range.contains(value)))
     }
 
-    fn real(
+    pub(super) fn real(
         &self,
         key: &str,
         expected: &str,
@@ -158,7 +166,7 @@ impl Typed<'_> {
         self.read(key, expected, number)
     }
 
-    fn tolerance(&self, key: &str) -> Result<Tolerance, PlanError> {
+    pub(super) fn tolerance(&self, key: &str) -> Result<Tolerance, PlanError> {
         let expected = "a share between 0 and 1, such as `2%` or `0.02`";
         Ok(self.parse(key, expected)?.unwrap_or(Tolerance::ZERO))
     }
@@ -252,7 +260,7 @@ impl Typed<'_> {
     }
 
     /// The transport; over TCP there are no datagrams to which anything could happen.
-    fn transport(&self) -> Result<Transport, PlanError> {
+    pub(super) fn transport(&self) -> Result<Transport, PlanError> {
         let transport: Transport = self.named("transport")?.unwrap_or_default();
         match (self.entry("transport"), self.entry("net")) {
             (Some(tcp), Some(net)) if transport.is_tcp() && !net.text.trim().is_empty() => {
@@ -260,20 +268,6 @@ impl Typed<'_> {
                 Err(conflict(tcp, net, advice))
             }
             _ => Ok(transport),
-        }
-    }
-
-    fn policy(&self) -> Result<PolicyConfig, PlanError> {
-        let tolerance = self.tolerance("tolerance")?;
-        let freq = self.whole("clr-freq", 1..=1_000_000)?;
-        let eta = self.real("clr-eta", "a number above 0", |eta| eta > 0.0)?;
-        let known = |text: &str| ["static", "clr"].into_iter().find(|&name| name == text);
-        match self.read("policy", "`static` or `clr`", known)? {
-            Some("clr") => {
-                let (freq, eta) = (freq.unwrap_or(10) as u32, eta.unwrap_or(0.5));
-                Ok(PolicyConfig::Clr { tolerance, freq, eta })
-            }
-            _ => Ok(PolicyConfig::Static { tolerance }),
         }
     }
 }
@@ -284,11 +278,11 @@ fn pull_codec(text: &str) -> Option<Codec> {
     [Codec::Raw, Codec::Fp16, Codec::Bf16].contains(&codec).then_some(codec)
 }
 
-fn refused(entry: &Entry, reason: String) -> PlanError {
+pub(super) fn refused(entry: &Entry, reason: String) -> PlanError {
     PlanError::Refused { entry: entry.to_string(), reason }
 }
 
-fn conflict(one: &Entry, other: &Entry, advice: &'static str) -> PlanError {
+pub(super) fn conflict(one: &Entry, other: &Entry, advice: &'static str) -> PlanError {
     PlanError::Conflict { one: one.to_string(), other: other.to_string(), advice }
 }
 

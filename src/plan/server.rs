@@ -5,6 +5,7 @@ use super::{Length, Load, Plan};
 use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::optimizer::ScheduleConfig;
+use crate::ps::policy::{Every, PolicyConfig};
 use crate::transport::Transport;
 use crate::units::Tolerance;
 use crate::wire::Carrier;
@@ -105,6 +106,8 @@ impl Plan {
             Load::Synthetic { .. } => 0,
         };
         let eval_every = u64::from(eval_every).saturating_mul(self.rounds_per_epoch(train_len));
+        // Whatever drives this run, any detector can be scored on it afterwards. Noise has no regimes.
+        let trains = matches!(self.load, Load::Training(_));
         let (reliable, policy) = (self.transport.is_reliable(), self.policy.clone());
         Ok(ServerConfig {
             plan: brief.into(),
@@ -123,7 +126,9 @@ impl Plan {
             scheme: scheme(&self.transport),
             streamed: self.transport.is_streamed(),
             carrier: if self.transport.is_tcp() { Carrier::Stream } else { Carrier::Datagrams },
-            policy: if reliable { policy.with_tolerance(Tolerance::ZERO) } else { policy },
+            signal: trains || matches!(policy, PolicyConfig::Signal(_)),
+            window: policy.window().or_else(|| trains.then_some(Every::Epochs(1))),
+            policy: if reliable { policy.without_tolerance() } else { policy },
             sgd: self.sgd,
             schedule: self.schedule(train_len)?,
             worker_timeout: self.worker_timeout,

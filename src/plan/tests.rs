@@ -17,7 +17,19 @@ fn check(key: &str, text: &str) -> Result<(), String> {
     if text == "bad" { Err(format!("unknown {key}")) } else { Ok(()) }
 }
 
-const WORDS: Words<'static> = Words { recipe: &recipe, check: &check };
+fn file(path: &str) -> Result<String, String> {
+    match path {
+        "good.txt" => Ok("# first little, then much\nepochs\n0 2%\n 3\t40% # and so on\n".into()),
+        "bad.txt" => Ok("rounds\n1 2%\n\n7 all".into()),
+        "backwards.txt" => Ok("rounds\n1 2%\n7 3%\n7 4%".into()),
+        "late.txt" => Ok("epochs 1 2%".into()),
+        "empty.txt" => Ok("# nothing\n".into()),
+        "unit.txt" => Ok("\nhours 1 2%".into()),
+        _ => Err(format!("cannot read {path}")),
+    }
+}
+
+const WORDS: Words<'static> = Words { recipe: &recipe, file: &file, check: &check };
 
 fn plan(text: &str) -> Result<Plan, PlanError> {
     Plan::parse("plan.toml", text, &WORDS)
@@ -162,9 +174,40 @@ fn bad_plans_say_what_is_wrong() {
 }
 
 #[test]
+fn bad_policies_say_what_is_wrong() {
+    let bad = [
+        "policy = 'clr'\nclr-freq = 0",
+        "policy = 'clr'\nclr-freq = '2 weeks'",
+        "policy = 'clr'\nclr-eta = 0",
+        "policy = 'signal'\nworkers = 1",
+        "policy = 'signal'\nclr-eta = 0.3\nsignal-leave = 0.4",
+        "policy = 'dblp'\ndblp-k = 40",
+        "policy = 'phase'\ntolerance = '2%'",
+        "policy = 'phase'\nphase-tolerances = '8%,2%'",
+        "policy = 'phase'\nphase-rule = 'mine'",
+        "policy = 'phase'\neval-every = 0",
+        "policy = 'phase'\nbytes = '1MB'",
+        "policy = 'accordion'\ntransport = 'timeout'",
+        "policy = 'schedule'",
+        "policy = 'schedule'\ntolerance-steps = 'epochs 1 2%'",
+        "policy = 'schedule'\ntolerance-steps = 'epochs 0 2%'\ntolerance = '2%'",
+        "policy = 'schedule:absent.txt'",
+        "policy = 'schedule:bad.txt'",
+        "policy = 'schedule:backwards.txt'",
+        "policy = 'schedule:late.txt'",
+        "policy = 'schedule:empty.txt'",
+        "policy = 'schedule:unit.txt'",
+        "policy = 'schedule:good.txt'\ntolerance-steps = 'epochs 0 2%'",
+    ];
+    let said = bad.map(|text| plan(text).unwrap_err().to_string() + "\n").concat();
+    insta::assert_snapshot!(said);
+}
+
+#[test]
 fn another_recipe_of_the_same_name_is_another_plan() {
     let edited = |name: &str| Ok(RecipeFacts { digest: "edited".into(), ..recipe(name)? });
-    let edited = Plan::parse("plan.toml", "", &Words { recipe: &edited, check: &check }).unwrap();
+    let words = Words { recipe: &edited, ..WORDS };
+    let edited = Plan::parse("plan.toml", "", &words).unwrap();
     let before = plan("").unwrap();
     assert_eq!(before.to_toml(), edited.to_toml());
     assert_ne!(before.digest(), edited.digest());
@@ -191,6 +234,10 @@ fn local_keys_change_no_digest_and_all_others_do() {
         "net = 'loss=1%'",
         "epochs = 6",
         "policy = 'clr'",
+        "policy = 'clr-layer'",
+        "policy = 'phase'",
+        "policy = 'schedule:good.txt'",
+        "policy = 'schedule'\ntolerance-steps = 'rounds 1 40%'",
         "transport = 'reliable'",
         "transport = 'tcp'",
         "transport = 'tcp:cubic'",
@@ -207,17 +254,21 @@ fn random(seed: u64) -> String {
     let mut below = |bound| rng::below(&mut rng, bound);
     let mut text = String::new();
     let mut line = |key: &str, value: String| writeln!(text, "{key} = {value}").unwrap();
-    if below(4) == 0 {
+    let policies =
+        ["static", "clr", "clr-layer", "accordion", "dblp", "signal", "schedule:good.txt", "phase"];
+    let trains = below(4) > 0;
+    let policy = policies[below(if trains { 8 } else { 7 }) as usize];
+    if !trains {
         line("bytes", (4 + below(1 << 34)).min(1 << 34).to_string());
         line("rounds", (1 + below(1000)).to_string());
     } else {
         line("engine", format!("'{}'", ["native", "candle"][below(2) as usize]));
         line("batch", (1 + below(65_536)).to_string());
         line(["epochs", "rounds"][below(2) as usize], (1 + below(1000)).to_string());
-        line("eval-every", below(9).to_string());
+        line("eval-every", (below(9) + u64::from(policy == "phase")).to_string());
         line("shards", ["'iid'", "\"dirichlet:0.1\"", "'a\"b'"][below(3) as usize].to_owned());
     }
-    line("workers", (1 + below(1024)).to_string());
+    line("workers", (2 + below(1023)).to_string());
     line("lr", format!("{:?}", f64::from_bits(below(1 << 62)).max(f64::MIN_POSITIVE)));
     line("momentum", format!("{:?}", below(1000) as f32 / 1000.0));
     line("weight-decay", format!("{:?}", below(1 << 40) as f32 / (1u64 << 40) as f32));
@@ -228,12 +279,20 @@ fn random(seed: u64) -> String {
     line("missing", format!("'{}'", Missing::NAMES[below(4) as usize].0));
     line("pull-codec", format!("'{}'", ["raw", "fp16", "bf16"][below(3) as usize]));
     line("order", format!("'{}'", ["rotated", "magnitude", "random"][below(3) as usize]));
-    line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
-    line("policy", format!("'{}'", ["static", "clr"][below(2) as usize]));
+    line("policy", format!("'{policy}'"));
+    if !["phase", "schedule:good.txt"].contains(&policy) {
+        line("tolerance", format!("'{:?}%'", below(10_001) as f64 / 100.0));
+    }
     let transports = ["bounded", "reliable", "tcp", "tcp-streamed:bbr"];
     line("transport", format!("'{}'", transports[below(4) as usize]));
-    line("clr-eta", format!("{:?}", (1 + below(1 << 50)) as f64 / 1e9));
-    line("clr-freq", (1 + below(100)).to_string());
+    let eta = (1 + below(1 << 50)) as f64 / 1e9;
+    line("clr-eta", format!("{eta:?}"));
+    line("signal-leave", format!("{:?}", eta / (1 + below(5)) as f64));
+    line("signal-warmup", below(100).to_string());
+    line("dblp-k", format!("'{}%'", below(101)));
+    line("phase-tolerances", format!("'{}%, {}%,0'", below(101), below(101)));
+    line("phase-rule", format!("'{}'", ["study", "prototype"][below(2) as usize]));
+    line("clr-freq", format!("'{}{}'", 1 + below(100), ["", "epochs"][below(2) as usize]));
     line("schedule", format!("'{}'", ["cosine:3", "step:3,9:0.3", "constant"][below(3) as usize]));
     line("compute", format!("'{}us+-{}us'", 500 + below(500), below(500)));
     line("worker-timeout", format!("'{}ms'", 1 + below(86_400_000)));
@@ -283,8 +342,8 @@ fn only_one_transport_tolerates_anything() {
     for transport in ["bounded", "reliable", "tcp", "tcp-streamed"] {
         let plan = plan(&format!("{tolerant}transport = '{transport}'")).unwrap();
         let config = plan.server_config(DataSize { train: 100, test: 10 }, "").unwrap();
-        let PolicyConfig::Clr { tolerance, .. } = config.policy else { panic!("no regimes") };
-        let tolerates = tolerance != Tolerance::ZERO && config.pull_tolerance != Tolerance::ZERO;
+        let tolerates =
+            config.policy.most() != Tolerance::ZERO && config.pull_tolerance != Tolerance::ZERO;
         assert_eq!(tolerates, transport == "bounded", "{transport}");
         assert_eq!(config.carrier == Carrier::Stream, plan.transport.is_tcp());
         assert_eq!(plan.simulated().is_err(), transport.starts_with("tcp"));

@@ -4,7 +4,6 @@ use sha2::{Digest, Sha256};
 use toml::Value;
 
 use super::{Length, Load, Plan};
-use crate::ps::policy::PolicyConfig;
 use crate::units::format_duration;
 
 /// Keys that say where things lie on one machine and change no result: left out of the shared text and the digest.
@@ -88,25 +87,18 @@ impl Plan {
     }
 
     fn exchange(&self) -> Vec<(&'static str, Value)> {
-        let (policy, tolerance) = match &self.policy {
-            PolicyConfig::Static { tolerance } => ("static", tolerance),
-            PolicyConfig::Clr { tolerance, .. } => ("clr", tolerance),
-        };
         let mut values = vec![
             ("seed", whole(self.seed)),
             ("codec", self.codec.to_string().into()),
             ("missing", self.missing.to_string().into()),
             ("order", self.order.to_string().into()),
-            ("tolerance", tolerance.to_string().into()),
-            ("pull-codec", self.pull_codec.to_string().into()),
-            ("pull-tolerance", self.pull_tolerance.to_string().into()),
-            ("policy", policy.into()),
         ];
-        if let PolicyConfig::Clr { freq, eta, .. } = self.policy {
-            values.push(("clr-freq", freq.into()));
-            values.push(("clr-eta", eta.into()));
-            values.push(("clr-codec", self.critical_codec.to_string().into()));
+        if let Some(tolerance) = self.typed_tolerance() {
+            values.push(("tolerance", tolerance.to_string().into()));
         }
+        values.push(("pull-codec", self.pull_codec.to_string().into()));
+        values.push(("pull-tolerance", self.pull_tolerance.to_string().into()));
+        values.extend(self.policy_values());
         values.push(("transport", self.transport.to_string().into()));
         values.push(("net", self.net.as_str().into()));
         values.push(("compute", self.compute.to_string().into()));

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::bitmap::Bitmap;
 use crate::codec::DecodeError;
-use crate::flat::{Codecs, Layout, Part as Carried};
+use crate::flat::{BLOCK_VALUES, Codecs, Layout, Part as Carried};
 use crate::ids::{BlockIndex, WorkerId};
 use crate::ps::imputed::Imputed;
 use crate::ps::missing::Missing;
@@ -59,6 +59,8 @@ pub struct Average {
     /// Blocks whose sum is final and was not asked for yet.
     complete: VecDeque<BlockIndex>,
     imputed: Imputed,
+    /// Of each block, the squares of all contributions; empty if they are not asked for.
+    squares: Vec<f64>,
 }
 
 impl Average {
@@ -74,9 +76,17 @@ impl Average {
             parts: Vec::new(),
             complete: VecDeque::new(),
             imputed: Imputed::default(),
+            squares: Vec::new(),
         };
         average.reset(layout, codecs, workers);
         average
+    }
+
+    /// The same, for somebody who asks for signals if they are `wanted`.
+    #[must_use]
+    pub fn with_signal(self, wanted: bool) -> Self {
+        let squares = if wanted { vec![0.0; self.turn.len()] } else { Vec::new() };
+        Self { squares, ..self }
     }
 
     /// Begins again with other codecs and another number of workers; all buffers are used again.
@@ -85,6 +95,7 @@ impl Average {
         self.sum.fill(0.0);
         self.turn.fill(0);
         self.contributors.fill(0);
+        self.squares.fill(0.0);
         self.complete.clear();
         self.parts.resize_with(workers.into(), Part::default);
         for part in &mut self.parts {
@@ -114,7 +125,16 @@ impl Average {
         let codec = self.codecs.of(block);
         match self.codecs.part(block) {
             Carried::Block(of) if self.turn[of.usize()] == rank => {
-                codec.decode_add(bytes, &mut self.sum[layout.range(of)])?;
+                let sum = &mut self.sum[layout.range(of)];
+                if let Some(squares) = self.squares.get_mut(of.usize()) {
+                    let (mut values, kernels) = ([0.0; BLOCK_VALUES], BlockKernels::detected());
+                    let values = &mut values[..sum.len()];
+                    codec.decode(bytes, values)?;
+                    *squares += kernels.squares(values);
+                    kernels.add(values, sum);
+                } else {
+                    codec.decode_add(bytes, sum)?;
+                }
                 part.received.insert(block);
                 part.ready.insert(of);
                 self.contributors[of.usize()] += 1;
@@ -187,8 +207,12 @@ impl Average {
     fn advance(&mut self, layout: &Layout, block: BlockIndex) {
         while let Some(part) = self.parts.get(usize::from(self.turn[block.usize()])) {
             if part.ready.contains(block) {
-                let range = layout.range(block);
-                BlockKernels::detected().add(&part.held[range.clone()], &mut self.sum[range]);
+                let (range, kernels) = (layout.range(block), BlockKernels::detected());
+                let values = &part.held[range.clone()];
+                if let Some(squares) = self.squares.get_mut(block.usize()) {
+                    *squares += kernels.squares(values);
+                }
+                kernels.add(values, &mut self.sum[range]);
                 self.contributors[block.usize()] += 1;
             } else if !part.closed {
                 return;
@@ -221,6 +245,19 @@ impl Average {
     /// The next block of the model to which no worker adds any more, each once.
     pub fn poll_complete(&mut self) -> Option<BlockIndex> {
         self.complete.pop_front()
+    }
+
+    /// Estimate of the square of the norm of what a complete block's contributions have in common; to be asked for
+    /// before its [`mean`](Self::mean). None without two contributions.
+    ///
+    /// It is the mean product of two different workers' gradients, in which noise cancels: whoever is missing, the
+    /// products of those that are there have the same mean.
+    #[must_use]
+    pub fn signal(&self, layout: &Layout, block: BlockIndex) -> Option<f64> {
+        let squares = self.squares.get(block.usize())?;
+        let count = f64::from(self.contributors[block.usize()]);
+        let whole = BlockKernels::detected().squares(&self.sum[layout.range(block)]);
+        (count >= 2.0).then(|| (whole - squares) / (count * (count - 1.0)))
     }
 
     /// The average of a complete block; to be asked for once.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::missing::Missing;
 use super::optimizer::{ScheduleConfig, SgdConfig};
-use super::policy::PolicyConfig;
+use super::policy::{Every, PolicyConfig};
 use crate::codec::Codec;
 use crate::mlt::Scheme;
 use crate::units::Tolerance;
@@ -48,6 +48,10 @@ pub struct ServerConfig {
     pub carrier: Carrier,
     /// What drives the tolerance of pushes.
     pub policy: PolicyConfig,
+    /// Whether the part that all gradients have in common is measured.
+    pub signal: bool,
+    /// Over which window the averaged gradient is accumulated, if at all.
+    pub window: Option<Every>,
     /// The optimizer.
     pub sgd: SgdConfig,
     /// The learning rate's course.

@@ -7,6 +7,7 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::map;
 use super::ticks::{Scale, number};
 
 /// What a figure shows.
@@ -30,6 +31,8 @@ pub struct Chart {
     pub panels: Vec<Vec<Panel>>,
     /// Whether the measures' axes are logarithmic.
     pub log: bool,
+    /// Whether panels are maps: a coloured cell for each line and place.
+    pub map: bool,
 }
 
 /// One panel.
@@ -41,12 +44,12 @@ pub struct Panel {
     pub note: String,
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn Error>>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Drawn = Result<(), Box<dyn Error>>;
 
 const PANEL_WIDTH: u32 = 270;
 const PANEL_HEIGHT: u32 = 190;
-const MARGIN: u32 = 10;
+pub(super) const MARGIN: u32 = 10;
 const TITLE_HEIGHT: u32 = 34;
 const COLUMN_TITLE_HEIGHT: u32 = 22;
 /// The label along the left edge, and that along the foot.
@@ -54,14 +57,14 @@ const EDGE: u32 = 24;
 const LEGEND_WIDTH: u32 = 190;
 const LEGEND_LINE: i32 = 20;
 /// Room for the numbers at an axis.
-const LABELS_WIDTH: u32 = 54;
-const LABELS_HEIGHT: u32 = 24;
+pub(super) const LABELS_WIDTH: u32 = 54;
+pub(super) const LABELS_HEIGHT: u32 = 24;
 
 const FONT: &str = "sans-serif";
 /// Sizes of words, in what the library calls pixels: 5/4 of those of the file.
 const TITLE: i32 = 20;
 const TEXT: i32 = 15;
-const SMALL: i32 = 14;
+pub(super) const SMALL: i32 = 14;
 
 /// Okabe and Ito's colours, which the colour-blind can tell apart; without yellow, which is hard to see on white.
 const COLOURS: [RGBColor; 7] = [
@@ -73,7 +76,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(0, 0, 0),
 ];
-const GREY: RGBColor = RGBColor(110, 110, 110);
+pub(super) const GREY: RGBColor = RGBColor(110, 110, 110);
 const PALE: RGBColor = RGBColor(225, 225, 225);
 /// Between the first place of a panel and its edge, in parts of the way to the next.
 const ASIDE: f64 = 0.3;
@@ -114,11 +117,16 @@ impl Chart {
             let middle = y_of(row) + (panel_height - LABELS_HEIGHT as i32) / 2;
             let style = style(TEXT, BLACK, HPos::Center).transform(FontTransform::Rotate270);
             root.draw_text(label, &style, (MARGIN as i32, middle))?;
+            let bounds = map::bounds(panels).filter(|_| self.map);
             for (column, panel) in panels.iter().enumerate() {
                 let (x, y) = (x_of(column) as u32, y_of(row) as u32);
                 let right = root.dim_in_pixel().0 - x - PANEL_WIDTH;
                 let below = root.dim_in_pixel().1 - y - PANEL_HEIGHT;
-                self.panel(&root.margin(y, below, x, right), root, panel)?;
+                let area = root.margin(y, below, x, right);
+                match bounds {
+                    Some(bounds) => self.map_panel(&area, panel, bounds)?,
+                    None => self.panel(&area, root, panel)?,
+                }
             }
         }
         self.legend(root, x_of(self.columns.len()) + 2 * MARGIN as i32, y_of(0))
@@ -171,6 +179,17 @@ impl Chart {
     }
 
     fn legend(&self, root: &Area<'_>, x: i32, y: i32) -> Drawn {
+        if self.map {
+            let (up, across) = (&self.legend, &self.x_label);
+            return text(
+                root,
+                &format!("{up} down, {across} across"),
+                (x, y),
+                TEXT,
+                GREY,
+                HPos::Left,
+            );
+        }
         text(root, &self.legend, (x, y), TEXT, GREY, HPos::Left)?;
         for (line, name) in self.lines.iter().enumerate() {
             let middle = y + (line as i32 + 1) * LEGEND_LINE + TEXT / 2;
@@ -226,7 +245,7 @@ fn mark(root: &Area<'_>, (x, y): (i32, i32), line: usize) -> Drawn {
     Ok(())
 }
 
-fn text(
+pub(super) fn text(
     area: &Area<'_>,
     words: &str,
     at: (i32, i32),
@@ -270,6 +289,7 @@ mod tests {
                 vec![Panel { lines: vec![vec![None; 3]; 2], note: "n = 3 rounds".to_owned() }],
             ],
             log: true,
+            map: false,
         };
         let svg = chart.to_svg();
         assert_eq!(svg, chart.to_svg());

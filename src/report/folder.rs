@@ -1,4 +1,4 @@
-//! The run folder: `plan.toml`, `events.jsonl`, `rounds.csv`, `evals.csv`, in the end `summary.json`.
+//! The run folder: `plan.toml`, `events.jsonl`, `rounds.csv`, `norms.csv`, `evals.csv`, in the end `summary.json`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,9 +9,11 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::norms::NormRows;
 use super::rows::RoundRows;
 use super::{ReportError, Summary, timestamp};
 use crate::event::{Event, Stamped};
+use crate::flat::Layout;
 use crate::plan::{Folder, Plan};
 use crate::units::Instant;
 
@@ -43,17 +45,24 @@ pub struct RunFolder {
     plan: Output,
     events: Output,
     rounds: Output,
+    norms: Output,
     evals: Output,
     rows: RoundRows,
+    norm_rows: NormRows,
     flushed_at: Instant,
 }
 
 impl RunFolder {
-    /// Makes the folder of `plan` under `runs`.
+    /// Makes the folder of `plan`, whose model has this `layout`, under `runs`.
     ///
     /// # Errors
     /// If the plan names a folder that exists, or something cannot be written.
-    pub fn create(runs: &Path, plan: &Plan, start: Start<'_>) -> Result<Self, ReportError> {
+    pub fn create(
+        runs: &Path,
+        plan: &Plan,
+        layout: &Layout,
+        start: Start<'_>,
+    ) -> Result<Self, ReportError> {
         let path = claim(runs, &plan.folder())?;
         let plan_digest = plan.digest();
         let mut file = Output::create(path.join("plan.toml"))?;
@@ -66,15 +75,18 @@ impl RunFolder {
             plan: file,
             events: Output::create(path.join("events.jsonl"))?,
             rounds: Output::create(path.join("rounds.csv"))?,
+            norms: Output::create(path.join("norms.csv"))?,
             evals: Output::create(path.join("evals.csv"))?,
             path,
             plan_digest,
             base: start.base,
             rows: RoundRows::default(),
+            norm_rows: NormRows::new(layout),
             flushed_at: Instant::ZERO,
         };
         folder.events.write(&opening)?;
         folder.rounds.write(RoundRows::HEADER)?;
+        folder.norms.write(&folder.norm_rows.header())?;
         folder.evals.write(EVALS_HEADER)?;
         folder.flush()?;
         Ok(folder)
@@ -100,8 +112,9 @@ impl RunFolder {
         let wall = timestamp(self.base + stamped.at.since(Instant::ZERO));
         self.events.write(&line(&Line { wall, stamped }))?;
         self.rounds.write(&self.rows.record(&stamped.event))?;
+        self.norms.write(&self.norm_rows.record(&stamped.event))?;
         if let Event::Evaluated(evaluated) = &stamped.event {
-            let accuracy = evaluated.correct as f64 / evaluated.total.max(1) as f64;
+            let accuracy = evaluated.accuracy();
             self.evals.write(&format!(
                 "{},{},{accuracy},{},{},{}\n",
                 evaluated.round,
@@ -125,6 +138,7 @@ impl RunFolder {
     /// If a file cannot be written.
     pub fn finish(&mut self) -> Result<(), ReportError> {
         self.rounds.write(&self.rows.finish())?;
+        self.norms.write(&self.norm_rows.finish())?;
         self.flush()
     }
 
@@ -133,7 +147,7 @@ impl RunFolder {
     /// # Errors
     /// If the file cannot be written.
     pub fn seal(&mut self, summary: &Summary) -> Result<(), ReportError> {
-        let outputs = [&self.plan, &self.events, &self.rounds, &self.evals];
+        let outputs = [&self.plan, &self.events, &self.rounds, &self.norms, &self.evals];
         let files = outputs.into_iter().map(Output::digest).collect();
         let mut file = Output::create(self.path.join("summary.json"))?;
         // Without its folder, which may be moved.
@@ -150,7 +164,7 @@ impl RunFolder {
     }
 
     fn flush(&mut self) -> Result<(), ReportError> {
-        [&mut self.events, &mut self.rounds, &mut self.evals]
+        [&mut self.events, &mut self.rounds, &mut self.norms, &mut self.evals]
             .into_iter()
             .try_for_each(Output::flush)
     }

@@ -34,7 +34,7 @@ struct Share {
 impl RoundRows {
     /// The first line.
     pub const HEADER: &str = "round,worker,owed,received,repaired,forgiven,late,gone,sent,arrived,passes,bytes,wait_ms,\
-        push_ms,pull_sent,pull_ms,round_ms,norm,loss,tolerance,critical,allowance,residual,clipped\n";
+        push_ms,pull_sent,pull_ms,round_ms,norm,loss,tolerance,losable,critical,allowance,residual,clipped\n";
 
     /// How long each round took, in nanoseconds, out of the text of a `rounds.csv`; none if it is no such text.
     #[must_use]
@@ -175,6 +175,7 @@ impl OpenRound {
                 end(&|ended| ended.norm.to_string()),
                 end(&|ended| ended.loss.to_string()),
                 started.tolerance.as_f64().to_string(),
+                started.losable.to_string(),
                 started.critical.to_string(),
                 push(&|push| blocks(push.allowance)),
                 push(&|push| text(push.residual.map(|norm| norm.to_string()))),

@@ -206,7 +206,7 @@ impl From<&Evaluated> for Evaluation {
         Self {
             round: evaluated.round.0,
             epoch: evaluated.epoch,
-            accuracy: evaluated.correct as f64 / evaluated.total.max(1) as f64,
+            accuracy: evaluated.accuracy(),
             loss: Some(evaluated.loss).filter(|loss| loss.is_finite()),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::codec::Codec;
 use crate::event::*;
+use crate::flat::Layout;
 use crate::ids::{Round, WorkerId};
 use crate::plan::{Plan, RecipeFacts, Words};
 use crate::ps::server::Totals;
@@ -62,6 +63,7 @@ fn start(round: u32, workers: &[u32], critical: bool) -> Event {
         round: Round(round),
         workers,
         tolerance,
+        losable: 26,
         critical,
         lr: 0.05,
     })
@@ -73,6 +75,10 @@ fn end(round: u32) -> Event {
         epoch: f64::from(round) / 2.0,
         loss: 2.0 / f64::from(round),
         norm: 1.5 / f64::from(round),
+        signal: (round > 1).then_some(0.5),
+        lr_drops: false,
+        norms: vec![0.1, 1.4 / f64::from(round)],
+        window: if round == 2 { vec![0.2, 2.1] } else { Vec::new() },
         round_ns: 4 * MS,
     })
 }
@@ -95,10 +101,12 @@ fn run() -> Vec<Stamped> {
     };
     let decided = Event::Decided(Decided {
         round: Round(3),
+        epoch: 1.0,
         norm: 0.75,
         previous: Some(1.5),
         ratio: Some(0.25),
         critical: false,
+        tensors: Vec::new(),
         old: Tolerance::ZERO,
         new: Tolerance::from_parts(200).unwrap(),
         reason: "the norm changed by 0.25, less than 0.5".to_owned(),
@@ -141,10 +149,16 @@ fn run() -> Vec<Stamped> {
     events.into_iter().map(stamp).collect()
 }
 
+fn layout() -> Layout {
+    let tensors = [("linear.weight", vec![10, 784]), ("linear.bias", vec![10])];
+    Layout::new(tensors.map(|(name, shape)| (name.to_owned(), shape))).unwrap()
+}
+
 fn plan(text: &str) -> Plan {
     let recipe =
         |_: &str| Ok(RecipeFacts { digest: String::new(), lr: 0.05, momentum: 0.9, batch: 64 });
-    let words = Words { recipe: &recipe, check: &|_, _| Ok(()) };
+    let words =
+        Words { recipe: &recipe, file: &|path| Err(path.to_owned()), check: &|_, _| Ok(()) };
     Plan::parse("plan.toml", text, &words).unwrap()
 }
 
@@ -178,7 +192,7 @@ fn a_run_folder_holds_the_run() {
     let base = Duration::from_millis(1_700_000_000_000);
     let start = Start { command: "train", base, rounds: 8, examples: 256 };
     let plan = plan("policy = 'clr'\ntolerance = '2%'");
-    let folder = RunFolder::create(&scratch, &plan, start).unwrap();
+    let folder = RunFolder::create(&scratch, &plan, &layout(), start).unwrap();
     let mut report = Report::new(folder, Progress::new(Style::Plain, 8, 2, true));
     for stamped in run() {
         report.record(&stamped, stamped.at).unwrap();
@@ -200,7 +214,9 @@ fn a_run_folder_holds_the_run() {
     summary.folder = "runs/fc-optdigits-1-1".to_owned();
     insta::assert_snapshot!("summary-text", summary.to_string());
     insta::assert_snapshot!("summary-json", summary.to_json());
-    for file in ["plan.toml", "events.jsonl", "rounds.csv", "evals.csv", "summary.json"] {
+    let files =
+        ["plan.toml", "events.jsonl", "rounds.csv", "norms.csv", "evals.csv", "summary.json"];
+    for file in files {
         let text = std::fs::read_to_string(scratch.join("fc-optdigits-1-1").join(file)).unwrap();
         insta::assert_snapshot!(file, text);
         let times = RoundRows::round_ns(&text);
@@ -267,7 +283,7 @@ fn a_lost_model_is_told_once_and_in_the_end() {
 #[test]
 fn nothing_is_overwritten() {
     let scratch = Scratch::new("taken");
-    let create = |text: &str| RunFolder::create(&scratch, &plan(text), Start::default());
+    let create = |text: &str| RunFolder::create(&scratch, &plan(text), &layout(), Start::default());
     let path = |text: &str| create(text).unwrap().path().file_name().unwrap().to_owned();
     assert_eq!(path("seed = 7"), "fc-optdigits-7-1");
     assert_eq!(path("seed = 7"), "fc-optdigits-7-2");
@@ -284,7 +300,7 @@ fn a_full_disk_stops_the_run() {
         return;
     }
     let scratch = Scratch::new("full");
-    let mut folder = RunFolder::create(&scratch, &plan(""), Start::default()).unwrap();
+    let mut folder = RunFolder::create(&scratch, &plan(""), &layout(), Start::default()).unwrap();
     folder.fill_disk();
     let said = run().iter().find_map(|stamped| folder.record(stamped).err()).unwrap().to_string();
     assert!(said.contains("events.jsonl"), "{said}");

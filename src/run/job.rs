@@ -129,7 +129,7 @@ impl Job {
     ) -> Result<Report, ReportError> {
         let ServerConfig { rounds, workers, train_len, .. } = self.config;
         let start = Start { command, base, rounds, examples: train_len };
-        let folder = RunFolder::create(runs, self.plan(), start)?;
+        let folder = RunFolder::create(runs, self.plan(), &self.layout, start)?;
         let progress = Progress::new(console.style(), rounds, workers, self.brief.recipe.is_some());
         Ok(Report::new(folder, progress))
     }
@@ -195,10 +195,10 @@ impl Job {
     /// All that the server knows, for an evaluation or for going on.
     fn checkpoint(&self, server: &ServerCore, plan_digest: &str) -> Checkpoint {
         let velocity = Some(server.velocity()).filter(|velocity| !velocity.is_empty());
-        let policy = serde_json::to_string(server.history());
+        let json = |value: serde_json::Result<String>| value.expect("rounds and norms are JSON");
         let mut metadata = BTreeMap::from([
             ("plan", plan_digest.to_owned()),
-            ("policy", policy.expect("rounds and norms are JSON")),
+            ("policy", json(serde_json::to_string(server.policy()))),
             ("rounds", server.trained().to_string()),
             ("seed", self.plan().seed.to_string()),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),

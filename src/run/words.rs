@@ -6,10 +6,14 @@ use crate::model::Recipe;
 use crate::plan::{RecipeFacts, Words};
 
 /// The words of a plan that is typed on this machine: recipes may be files.
-pub const WORDS: Words<'static> = Words { recipe: &named, check: &check };
+pub const WORDS: Words<'static> = Words { recipe: &named, file: &file, check: &check };
 
 fn named(name_or_path: &str) -> Result<RecipeFacts, String> {
     Recipe::load(name_or_path).map(|recipe| facts(&recipe)).map_err(|error| error.to_string())
+}
+
+fn file(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
 }
 
 /// What a plan has to know of `recipe`.
@@ -54,6 +58,7 @@ mod tests {
             "codec = 'fp32'",
             "model = 'resnet9'",
             "model = './no-such.toml'",
+            "policy = 'schedule:no-such.txt'",
         ] {
             let error = Plan::parse("plan.toml", text, &WORDS).unwrap_err();
             writeln!(said, "{error}").unwrap();

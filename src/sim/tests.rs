@@ -3,6 +3,7 @@
 mod codecs;
 mod half;
 mod imputed;
+mod policies;
 mod port;
 mod scheme;
 mod stranger;
@@ -20,7 +21,7 @@ use crate::mlt::Scheme;
 use crate::ps::config::ServerConfig;
 use crate::ps::missing::Missing;
 use crate::ps::optimizer::{ScheduleConfig, ScheduleKind, SgdConfig};
-use crate::ps::policy::PolicyConfig;
+use crate::ps::policy::{Change, Every, PolicyConfig};
 use crate::ps::worker::Delivery;
 use crate::ps::worker::Setup;
 use crate::rng;
@@ -44,6 +45,7 @@ struct Case {
     net: String,
     seed: u64,
     clr: bool,
+    policy: Option<PolicyConfig>,
     momentum: f32,
 }
 
@@ -64,6 +66,7 @@ impl Default for Case {
             net: String::new(),
             seed: 1,
             clr: false,
+            policy: None,
             momentum: 0.9,
         }
     }
@@ -85,10 +88,12 @@ impl Case {
         let tensors = [("a".into(), vec![self.values / 100, 100]), ("b".into(), vec![10])];
         let layout = Arc::new(Layout::new(tensors).unwrap());
         let tolerance: Tolerance = self.tolerance.parse().unwrap();
-        let policy = if self.clr {
-            PolicyConfig::Clr { tolerance, freq: 5, eta: 0.5 }
-        } else {
-            PolicyConfig::Static { tolerance }
+        let policy = match &self.policy {
+            Some(policy) => policy.clone(),
+            None if self.clr => {
+                PolicyConfig::Clr(Change { tolerance, every: Every::Rounds(5), eta: 0.5 })
+            }
+            None => PolicyConfig::Static { tolerance },
         };
         let config = ServerConfig {
             plan: "the plan".into(),
@@ -108,6 +113,8 @@ impl Case {
             streamed: true,
             carrier: Carrier::Datagrams,
             policy,
+            signal: true,
+            window: Some(Every::Epochs(1)),
             sgd: SgdConfig { momentum: self.momentum, nesterov: false, weight_decay: 0.0 },
             schedule: ScheduleConfig {
                 lr: 0.1,

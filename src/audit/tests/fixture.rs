@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::*;
+use crate::flat::Layout;
 use crate::ids::{Round, WorkerId};
 use crate::plan::{Plan, RecipeFacts, Words};
-use crate::ps::policy::{Policy, PolicyConfig};
+use crate::ps::policy::{Change, Every, Policy, PolicyConfig};
 use crate::ps::server::Totals;
 use crate::report::{Closing, Progress, Report, RunFolder, Start, Style};
 use crate::scratch::Scratch;
@@ -101,7 +102,8 @@ fn norm(round: u32) -> f64 {
 
 fn events(tolerance: Tolerance) -> Vec<Stamped> {
     let mut run = Run::default();
-    let mut policy = Policy::new(PolicyConfig::Clr { tolerance, freq: 2, eta: 0.5 });
+    let change = Change { tolerance, every: Every::Rounds(2), eta: 0.5 };
+    let mut policy = Policy::new(&PolicyConfig::Clr(change), &[2]);
     let mut live = vec![1, 2];
     run.join(1, 1);
     run.join(2, 2);
@@ -116,6 +118,7 @@ fn events(tolerance: Tolerance) -> Vec<Stamped> {
             round: Round(round),
             workers: workers.iter().copied().map(WorkerId).collect(),
             tolerance,
+            losable: OWED,
             critical: policy.is_critical(),
             lr: 0.1,
         }));
@@ -127,14 +130,20 @@ fn events(tolerance: Tolerance) -> Vec<Stamped> {
                 run.tell(Event::WorkerLeft(WorkerLeft { worker: WorkerId(2), reason, live: 1 }));
             }
         }
-        run.tell(Event::RoundEnded(RoundEnded {
+        let ended = RoundEnded {
             round: Round(round),
             epoch: f64::from(round) / f64::from(ROUNDS),
             loss: if round == 2 { f64::NAN } else { 1.0 / f64::from(round) },
             norm: norm(round),
+            signal: None,
+            lr_drops: false,
+            norms: vec![norm(round)],
+            window: Vec::new(),
             round_ns: 4 * MS + u64::from(round),
-        }));
-        if let Some(decided) = policy.handle_norm(Round(round), norm(round)) {
+        };
+        let decided = policy.handle_round(&ended);
+        run.tell(Event::RoundEnded(ended));
+        if let Some(decided) = decided {
             run.tell(Event::Decided(decided));
         }
         for &worker in &live {
@@ -154,12 +163,13 @@ fn events(tolerance: Tolerance) -> Vec<Stamped> {
 pub(super) fn leave(scratch: &Scratch, killed: bool) -> PathBuf {
     let facts = RecipeFacts { digest: String::new(), lr: 0.1, momentum: 0.0, batch: 1 };
     let recipe = |_: &str| Ok(facts.clone());
-    let words = Words { recipe: &recipe, check: &|_, _| Ok(()) };
+    let words = Words { recipe: &recipe, check: &|_, _| Ok(()), file: &|_| Err(String::new()) };
     let text =
         "bytes = '20k'\nrounds = 14\ntolerance = '10%'\npolicy = 'clr'\nclr-freq = 2\nname = 'run'";
     let plan = Plan::parse("plan.toml", text, &words).unwrap();
     let start = Start { command: "train", base: Duration::ZERO, rounds: ROUNDS, examples: 28 };
-    let folder = RunFolder::create(scratch, &plan, start).unwrap();
+    let layout = Layout::new([("a".into(), vec![80, 80])]).unwrap();
+    let folder = RunFolder::create(scratch, &plan, &layout, start).unwrap();
     let path = folder.path().to_owned();
     let mut report = Report::new(folder, Progress::new(Style::Plain, ROUNDS, 2, false));
     for stamped in events(Tolerance::from_parts(1000).unwrap()) {

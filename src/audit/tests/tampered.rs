@@ -152,23 +152,26 @@ const CASES: &[(&str, &[Edit])] = &[
             Replace(EVENTS, &[DECIDED, "\"round\":4,"], "\"10%\"", "\"20%\""),
         ],
     ),
-    ("a regime relabelled, in the table", &[Replace(ROUNDS, &["^8,1,"], ",0,true,", ",0,false,")]),
+    (
+        "a regime relabelled, in the table",
+        &[Replace(ROUNDS, &["^8,1,"], ",0,20,true,", ",0,20,false,")],
+    ),
     (
         "a regime relabelled, in both",
         &[
-            Everywhere(ROUNDS, &["^8,"], ",0,true,", ",0,false,"),
+            Everywhere(ROUNDS, &["^8,"], ",0,20,true,", ",0,20,false,"),
             Replace(EVENTS, &[START, "\"round\":8,"], "true", "false"),
         ],
     ),
     (
         "a regime relabelled, in both and in the decision, with its tolerance",
         &[
-            Everywhere(ROUNDS, &["^8,"], ",0,true,", ",0.1,false,"),
+            Everywhere(ROUNDS, &["^8,"], ",0,20,true,", ",0.1,20,false,"),
             Replace(
                 EVENTS,
                 &[START, "\"round\":8,"],
-                "\"0%\",\"critical\":true",
-                "\"10%\",\"critical\":false",
+                "\"0%\",\"losable\":20,\"critical\":true",
+                "\"10%\",\"losable\":20,\"critical\":false",
             ),
             Replace(EVENTS, &[DECIDED, "\"round\":8,"], "true", "false"),
             Replace(EVENTS, &[DECIDED, "\"round\":8,"], "\"new\":\"0%\"", "\"new\":\"10%\""),

@@ -156,6 +156,51 @@ fn what_is_missing_of_a_longer_factor_is_missing_of_the_matrix_only_there() {
 }
 
 #[test]
+fn a_signal_is_the_mean_product_of_two_workers() {
+    let layout = layout();
+    let raw = Codecs::uniform(&layout, Codec::Raw);
+    let mut average = Average::new(&layout, raw.clone(), 1).with_signal(true);
+    let mut plain = Average::new(&layout, raw.clone(), 1);
+    for seed in 0..20 {
+        let (pushes, mut rng) = (pushes(seed), rng::stream(seed, "lost", 0));
+        average.reset(&layout, raw.clone(), WORKERS);
+        plain.reset(&layout, raw.clone(), WORKERS);
+        let mut used = vec![Vec::new(); layout.blocks() as usize];
+        for rank in [3, 0, 4, 1, 2] {
+            for block in (0..layout.blocks()).map(BlockIndex) {
+                if rng::unit(&mut rng) > 0.5 {
+                    used[block.usize()].push(rank);
+                    let push = bytes(&pushes[usize::from(rank)][layout.range(block)]);
+                    average.add(&layout, rank, block, &push).unwrap();
+                    plain.add(&layout, rank, block, &push).unwrap();
+                }
+            }
+        }
+        (0..WORKERS).for_each(|rank| average.close(&layout, rank));
+        (0..WORKERS).for_each(|rank| plain.close(&layout, rank));
+        for block in (0..layout.blocks()).map(BlockIndex) {
+            let ranks = &used[block.usize()];
+            let product = |one: u16, other: u16| -> f64 {
+                let values = |rank| pushes[usize::from(rank)][layout.range(block)].iter();
+                values(one).zip(values(other)).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+            };
+            let pairs = ranks.iter().flat_map(|&a| ranks.iter().map(move |&b| (a, b)));
+            let products: Vec<f64> =
+                pairs.filter(|(a, b)| a != b).map(|(a, b)| product(a, b)).collect();
+            let squares: f64 = ranks.iter().map(|&rank| product(rank, rank)).sum();
+            let expected = products.iter().sum::<f64>() / products.len() as f64;
+            match average.signal(&layout, block) {
+                Some(signal) => assert!((signal - expected).abs() <= 1e-5 * squares),
+                None => assert!(ranks.len() < 2),
+            }
+            assert_eq!(plain.signal(&layout, block), None);
+        }
+        let all = |average| all(average, &layout, Missing::Zero);
+        assert_eq!(all(&mut average), all(&mut plain), "to measure changes nothing");
+    }
+}
+
+#[test]
 fn bytes_that_are_no_block_change_nothing() {
     let layout = layout();
     let mut average = Average::new(&layout, Codecs::uniform(&layout, Codec::Raw), 1);

@@ -92,7 +92,10 @@ impl ServerCore {
             total: evaluation.test_len.into(),
             loss: evaluation.losses.values().sum::<f64>() / f64::from(evaluation.test_len),
         };
+        let accuracy = evaluated.accuracy();
         self.tell(now, Event::Evaluated(evaluated));
+        let decided = self.policy.handle_accuracy(accuracy);
+        self.handle_decision(now, decided);
     }
 
     /// Takes back the range of a worker that left.

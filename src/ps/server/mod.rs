@@ -28,10 +28,12 @@ use super::check::Desk;
 use super::config::ServerConfig;
 use super::cookie::Cookies;
 use super::cursor::Cursor;
+use super::measure::Measures;
 use super::member::Member;
 use super::optimizer::Sgd;
 use super::policy::Policy;
 use super::pushtime::PushTime;
+use crate::bitmap::Bitmap;
 use crate::codec::Codec;
 use crate::event::{Event, Stamped};
 use crate::flat::{Codecs, Layout, Slots};
@@ -80,6 +82,9 @@ pub struct ServerCore {
     sgd: Sgd,
     rollback: Rollback,
     policy: Policy,
+    /// The blocks of critical tensors in the coming round.
+    critical: Bitmap,
+    measures: Measures,
     cursor: Cursor,
     push_time: PushTime,
     average: Average,
@@ -131,14 +136,19 @@ impl ServerCore {
         now: Instant,
     ) -> Self {
         assert_eq!(parameters.len(), layout.values());
+        let dimensions: Vec<_> = layout.tensors().iter().map(|t| t.shape.len()).collect();
+        let policy = Policy::new(&config.policy, &dimensions);
         let pull = Slots::new(&layout, config.pull_codec, &parameters);
+        let raw = Codecs::uniform(&layout, Codec::Raw);
         Self {
             sgd: Sgd::new(config.sgd, layout.values()),
             rollback: Rollback::default(),
-            policy: Policy::new(config.policy.clone()),
+            critical: training::critical_blocks(&policy, &layout),
+            policy,
+            measures: Measures::new(&layout, config.window),
             cursor: Cursor::new(config.slots),
             push_time: PushTime::default(),
-            average: Average::new(&layout, Codecs::uniform(&layout, Codec::Raw), 0),
+            average: Average::new(&layout, raw, 0).with_signal(config.signal),
             pull,
             cookies: Cookies::new(entropy),
             capacity,
@@ -200,10 +210,10 @@ impl ServerCore {
         self.trained
     }
 
-    /// Every decision of the policy: round, critical, norm.
+    /// The policy with all that it has decided.
     #[must_use]
-    pub fn history(&self) -> &[(Round, bool, f64)] {
-        self.policy.history()
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// What came and went.

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use super::{Phase, ServerCore};
+use crate::bitmap::Bitmap;
 use crate::codec::Codec;
-use crate::event::{Event, PushClosed, RoundEnded, RoundStarted};
-use crate::flat::Unsaid;
+use crate::event::{Decided, Event, PushClosed, RoundEnded, RoundStarted};
+use crate::flat::{Layout, Part as Carried, Unsaid};
 use crate::ids::{BlockIndex, Round, WorkerId};
 use crate::mlt::{Close, Deadlines, Inbound, Scheme};
 use crate::ps::credit;
 use crate::ps::cursor::Slice;
 use crate::ps::member::Member;
 use crate::ps::missing::Missing;
+use crate::ps::policy::{Critical, Policy};
 use crate::ps::terms::Terms;
-use crate::simd::BlockKernels;
 use crate::units::{Instant, Tolerance};
 use crate::wire::{Sparse, Task, TransferId, TransferKind};
 
@@ -27,9 +28,6 @@ pub(super) struct Training {
     parts: Vec<Part>,
     open: usize,
     lr: f64,
-    /// Of each block of the averaged gradient, the sum of its squares: added up in the order of the blocks, whichever
-    /// was first.
-    squares: Vec<f64>,
     /// Whether the new parameters are on their way already.
     pulling: bool,
     /// Whether a parameter is not finite any more.
@@ -117,7 +115,18 @@ impl ServerCore {
 
     /// The tensors that are in a critical regime.
     fn critical_tensors(&self) -> Sparse {
-        if self.policy.is_critical() { Sparse::All } else { Sparse::None }
+        match self.policy.terms().critical {
+            Critical::Nothing => Sparse::None,
+            Critical::Everything => Sparse::All,
+            Critical::Tensors(critical) => {
+                let mut tensors = Bitmap::zeros(critical.len() as u32);
+                let places = (0..).map(BlockIndex).zip(critical);
+                for (place, _) in places.filter(|&(_, critical)| critical) {
+                    tensors.insert(place);
+                }
+                Sparse::Some(tensors)
+            }
+        }
     }
 
     /// When pushes of this tolerance are closed.
@@ -125,7 +134,10 @@ impl ServerCore {
         if tolerance == Tolerance::ZERO {
             return Deadlines::default();
         }
-        self.push_time.deadlines(self.config.scheme)
+        let deadlines = self.push_time.deadlines(self.config.scheme);
+        // Critical tensors must arrive: only the membership timeout ends a round without them.
+        let waits = self.critical.ones() > 0;
+        Deadlines { hard: deadlines.hard.filter(|_| !waits), ..deadlines }
     }
 
     pub(super) fn begin_training(&mut self, now: Instant) {
@@ -143,13 +155,14 @@ impl ServerCore {
         if self.config.missing == Missing::Imputed {
             self.average.impute(&workers, lr);
         }
-        let critical = self.policy.is_critical();
+        let (critical, critical_blocks) = (self.policy.is_critical(), self.critical_of_push());
         self.tell(
             now,
             Event::RoundStarted(RoundStarted {
                 round: number,
                 workers: workers.clone(),
                 tolerance,
+                losable: critical_blocks.len() - critical_blocks.ones(),
                 critical,
                 lr,
             }),
@@ -182,14 +195,13 @@ impl ServerCore {
             });
         }
         let open = parts.len();
-        let squares = vec![0.0; self.layout.blocks() as usize];
+        self.measures.begin_round();
         self.phase = Phase::Training(Training {
             number,
             started_at: now,
             parts,
             open,
             lr,
-            squares,
             pulling: false,
             diverged: false,
         });
@@ -256,8 +268,9 @@ impl ServerCore {
         {
             let first = self.layout.range(block).start;
             self.rollback.save(&self.layout, block, &self.parameters, self.sgd.velocity());
+            let signal = self.average.signal(&self.layout, block);
             let gradient = self.average.mean(&self.layout, block, self.config.missing);
-            training.squares[block.usize()] = BlockKernels::detected().squares(gradient);
+            self.measures.handle_block(&self.layout, block, gradient, signal);
             self.sgd.step(&mut self.parameters, first, gradient, training.lr);
             let stepped = &self.parameters[self.layout.range(block)];
             training.diverged |= stepped.iter().any(|x| !x.is_finite());
@@ -306,7 +319,7 @@ impl ServerCore {
         }
         let mut took: Vec<_> = training.parts.iter().filter_map(|part| part.took).collect();
         self.push_time.handle_round(&mut took);
-        let norm = training.squares.iter().sum::<f64>().sqrt();
+        let norm = self.measures.norm();
         if !norm.is_finite() || training.diverged {
             let round = training.number;
             let why = format!("training diverged in round {round}: lower the learning rate (--lr)");
@@ -318,16 +331,55 @@ impl ServerCore {
         }
         self.version = self.round;
         self.trained = training.number.0;
-        let ended = RoundEnded {
+        let mut ended = RoundEnded {
             round: training.number,
             epoch: self.epoch(),
             loss: training.mean_loss(),
             norm,
+            signal: None,
+            lr_drops: self.config.schedule.drops_after(training.number.0),
+            norms: Vec::new(),
+            window: Vec::new(),
             round_ns: (now - training.started_at).as_nanos() as u64,
         };
+        self.measures.end_round(&self.layout, &mut ended);
+        let decided = self.policy.handle_round(&ended);
         self.tell(now, Event::RoundEnded(ended));
-        if let Some(decided) = self.policy.handle_norm(training.number, norm) {
-            self.tell(now, Event::Decided(decided));
-        }
+        self.handle_decision(now, decided);
     }
+
+    /// Puts into effect what the policy has decided, if it has.
+    pub(super) fn handle_decision(&mut self, now: Instant, decided: Option<Decided>) {
+        let Some(decided) = decided else { return };
+        self.critical = critical_blocks(&self.policy, &self.layout);
+        self.tell(now, Event::Decided(decided));
+    }
+
+    /// The blocks of the round's pushes that carry critical tensors, where some are and some are not.
+    pub(super) fn critical_of_push(&self) -> Bitmap {
+        let codecs = self.average.codecs();
+        let mut critical = Bitmap::zeros(codecs.layout(&self.layout).blocks());
+        for block in (0..critical.len()).map(BlockIndex) {
+            let of = match codecs.part(block) {
+                Carried::Block(of) => of,
+                Carried::Factor(matrix) => BlockIndex(codecs.matrices()[matrix].model_blocks.start),
+            };
+            if self.critical.contains(of) {
+                critical.insert(block);
+            }
+        }
+        critical
+    }
+}
+
+/// The blocks of critical tensors, where some are and some are not. What is critical as a whole needs no blocks: it has
+/// a tolerance of its own.
+pub(super) fn critical_blocks(policy: &Policy, layout: &Layout) -> Bitmap {
+    let mut blocks = Bitmap::zeros(layout.blocks());
+    let Critical::Tensors(critical) = policy.terms().critical else { return blocks };
+    let tensors = layout.tensors().iter().zip(critical).filter(|&(_, critical)| critical);
+    for block in tensors.flat_map(|(tensor, _)| tensor.blocks.clone()) {
+        blocks.insert(BlockIndex(block));
+    }
+    blocks
 }

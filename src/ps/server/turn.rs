@@ -117,11 +117,13 @@ impl ServerCore {
         }
         let timed = self.push_deadlines(tolerance).hard.is_some();
         let window = if train { self.unscheduled(rank, workers) } else { 0 };
+        let critical = self.critical_of_push();
+        let losable = critical.len() - critical.ones();
         let Some(member) = self.members.get_mut(&id) else { return (0, Bitmap::zeros(blocks)) };
         let allowance = match self.config.scheme {
             _ if !train => 0,
-            Scheme::Bounded => member.ledger.open(tolerance, blocks),
-            _ => member.ledger.open_anew(tolerance, blocks),
+            Scheme::Bounded => member.ledger.open(tolerance, losable),
+            _ => member.ledger.open_anew(tolerance, losable),
         };
         let mut urgent = Bitmap::zeros(blocks);
         // What a scheme never repairs cannot be urgent.
@@ -132,6 +134,9 @@ impl ServerCore {
             for matrix in self.average.codecs().matrices() {
                 matrix.short_blocks().for_each(|block| _ = urgent.insert(BlockIndex(block)));
             }
+        }
+        if train && tolerance != Tolerance::ZERO {
+            urgent.union(&critical);
         }
         let (codec, exception) = terms.to_wire();
         let start = RoundStart {
@@ -180,14 +185,21 @@ impl ServerCore {
         streamed: bool,
     ) {
         self.close_pull(now, id);
+        let critical = self.policy.is_critical();
+        let losable = self.layout.blocks() - self.critical.ones();
         let Some(member) = self.members.get_mut(&id) else { return };
         let blocks = self.layout.blocks();
         let exact = exact || member.pulled.is_none();
+        // Nothing is missing in a critical regime, in either direction.
+        let exact = exact || critical;
         let tolerance = if exact { Tolerance::ZERO } else { self.config.pull_tolerance };
         let allowance =
-            u64::from(tolerance.parts()) * u64::from(blocks) / u64::from(Tolerance::WHOLE);
+            u64::from(tolerance.parts()) * u64::from(losable) / u64::from(Tolerance::WHOLE);
         let allowance = allowance as u32;
-        let urgent = member.urgent_to_pull();
+        let mut urgent = member.urgent_to_pull();
+        if allowance > 0 {
+            urgent.union(&self.critical);
+        }
         let transfer = TransferId { kind: TransferKind::Pull, round: version };
         let pull = if streamed {
             Outbound::streamed(transfer, blocks, allowance, Some(urgent))
