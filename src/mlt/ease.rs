@@ -44,6 +44,8 @@ pub(super) struct Ease {
     fates: Sums,
     /// Whether a shorter queue is tried, or would be next.
     shorter: bool,
+    /// Whether each way has so few datagrams under way that it may run dry.
+    thin: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +89,7 @@ impl Default for Ease {
             rate: Sums::default(),
             fates: Sums::default(),
             shorter: false,
+            thin: true,
         }
     }
 }
@@ -95,6 +98,11 @@ impl Ease {
     /// What the length of a usual queue is multiplied with.
     pub(super) const fn factor(&self) -> f64 {
         self.factor
+    }
+
+    /// Whether each way has so few datagrams under way that it may run dry: else a longer queue is not worth a try.
+    pub(super) const fn set_thin(&mut self, thin: bool) {
+        self.thin = thin;
     }
 
     /// Takes in how many datagrams were delivered and lost in an epoch of so many seconds, and whether the `window` was
@@ -110,7 +118,8 @@ impl Ease {
         if self.before.is_some_and(|before| !self.shorter && self.loses_more(before)) {
             return self.give_up(window);
         }
-        if !limited {
+        let idle = self.before.is_none() && self.factor <= 1.0 && !self.thin;
+        if !limited || idle {
             return window;
         }
         if self.wait > 0 {
@@ -189,6 +198,13 @@ mod tests {
         let shallow = |factor| if factor > 1.0 { (120.0, 30.0) } else { (100.0, 1.0) };
         let tried = (0..20_000).filter(|_| settled(&mut ease, 1, shallow) > 1.0).count();
         assert!(tried < 20, "{tried} epochs of 20,000 with a longer queue");
+    }
+
+    #[test]
+    fn ways_that_cannot_run_dry_are_left_alone() {
+        let mut ease = Ease::default();
+        ease.set_thin(false);
+        assert!((0..2000).all(|_| settled(&mut ease, 1, |factor| (100.0 * factor, 0.0)) <= 1.0));
     }
 
     #[test]

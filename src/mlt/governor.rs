@@ -19,6 +19,8 @@ const QUEUE_MIN: Duration = Duration::from_micros(250);
 const QUEUE_DATAGRAMS: u32 = 16;
 /// ...and on a long one, longer than this part of its shortest round trip: it jitters by itself.
 const QUEUE_SHARE: u32 = 2;
+/// With fewer datagrams for each of many ways, these may run dry: hosts answer by eights.
+const SHARE_THIN: f64 = 6.0;
 /// The most that is taken from the window at once.
 const DECREASE: f64 = 0.7;
 /// Share of the excess of a standing queue that is taken from the window.
@@ -94,6 +96,12 @@ impl Governor {
     #[must_use]
     pub fn shared(floor: u32) -> Self {
         Self { ease: Some(Ease::default()), ..Self::new(floor) }
+    }
+
+    /// Tells among how many peers the window is shared.
+    pub fn set_sharers(&mut self, sharers: usize) {
+        let thin = self.window < SHARE_THIN * sharers as f64;
+        self.ease.iter_mut().for_each(|ease| ease.set_thin(thin));
     }
 
     /// Whether to let only half of the usual queue stand: answers that others wait for have to pass it.

@@ -68,6 +68,7 @@ impl ServerCore {
         member.session.queued().into_iter().for_each(|queued| member.queued_up.add(queued));
         let rtt = member.session.round_trip();
         let members = &mut self.members;
+        self.ingress.set_sharers(members.len());
         self.ingress.handle(now, (arrived, lost), rtt, self.capacity.into(), || {
             median(members.values_mut().filter_map(|member| member.queued_up.take()))
         });
@@ -84,6 +85,7 @@ impl ServerCore {
         // empty.
         let crowded = self.members.len() as f64 * f64::from(SHARE_MIN) > self.egress.window();
         self.egress.set_hasty(crowded);
+        self.egress.set_sharers(self.members.len());
         if feedback != Default::default() {
             let fates = (feedback.delivered, feedback.lost);
             let most = f64::from(self.capacity) * self.members.len() as f64;
