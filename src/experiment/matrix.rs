@@ -90,12 +90,7 @@ impl Experiment {
         let beside = Beside::all(&beside)?;
         let typed = take(&mut choices, "name")?.as_ref().map(folder_name).transpose()?;
         let name = typed.unwrap_or_else(|| name.to_owned());
-        let mode = match take(&mut choices, "mode")? {
-            Some(entry) => entry.text.parse().map_err(|error: crate::named::UnknownName| {
-                PlanError::Refused { entry: entry.to_string(), reason: error.to_string() }
-            })?,
-            None => Mode::Real,
-        };
+        let mode = take(&mut choices, "mode")?.map_or(Ok(Mode::Real), |entry| mode(&entry))?;
         let seeds = take(&mut choices, "seeds")?.map(|entry| seed_list(&entry)).transpose()?;
         if groups.is_empty() {
             groups.push(Vec::new());
@@ -144,14 +139,7 @@ impl Experiment {
                 }
             }
         }
-        for (place, paired) in paired.iter().enumerate() {
-            for cell in &mut cells {
-                cell.baselines[place].take_if(|digest| !digests.contains(digest));
-            }
-            if cells.iter().all(|cell| cell.baselines[place].is_none()) {
-                return Err(paired.without_baseline().into());
-            }
-        }
+        known_baselines(&paired, &mut cells, &digests)?;
         let made = |choice: &&Choice| choice.texts.iter().any(|text| text.contains('{'));
         let typed = outer.iter().chain(groups.iter().flatten()).filter(|choice| !made(choice));
         let typed: Vec<&str> = typed.map(|choice| choice.key.as_str()).collect();
@@ -186,6 +174,30 @@ impl Cell {
             self.labels.iter().map(|(key, text)| format!("{key}={}", quote(text))).collect();
         words.join(" ")
     }
+}
+
+fn mode(entry: &Entry) -> Result<Mode, PlanError> {
+    entry.text.parse().map_err(|error: crate::named::UnknownName| PlanError::Refused {
+        entry: entry.to_string(),
+        reason: error.to_string(),
+    })
+}
+
+/// Keeps those baselines that are cells themselves.
+fn known_baselines(
+    paired: &[Paired],
+    cells: &mut [Cell],
+    digests: &HashSet<String>,
+) -> Result<(), ExperimentError> {
+    for (place, paired) in paired.iter().enumerate() {
+        for cell in &mut *cells {
+            cell.baselines[place].take_if(|digest| !digests.contains(digest));
+        }
+        if cells.iter().all(|cell| cell.baselines[place].is_none()) {
+            return Err(paired.without_baseline().into());
+        }
+    }
+    Ok(())
 }
 
 /// Refuses keys that mean nothing in an experiment.

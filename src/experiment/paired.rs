@@ -31,6 +31,11 @@ const T975: [f64; 30] = [
 /// The same of the normal distribution.
 const Z975: f64 = 1.959_964;
 
+/// What tells a row from others, and how it does in this one.
+type Labels<'a> = Vec<&'a (String, String)>;
+/// A run and its baseline.
+type Pair<'a> = (&'a Run, &'a Run);
+
 impl Paired {
     /// What `tables` describe, in an experiment with `variables`.
     ///
@@ -108,7 +113,7 @@ impl Paired {
         let run_of = |digest: &str| {
             cells.iter().find(|(cell, _)| cell.digest == digest).and_then(|(_, run)| run.as_ref())
         };
-        let mut rows: Vec<(Vec<&(String, String)>, Vec<(&Run, &Run)>)> = Vec::new();
+        let mut rows: Vec<(Labels<'_>, Vec<Pair<'_>>)> = Vec::new();
         for (cell, run) in cells {
             let Some(baseline) = &cell.baselines[place] else { continue };
             let labels: Vec<_> = cell.labels.iter().filter(|(key, _)| key != "seed").collect();
