@@ -17,8 +17,11 @@ use crate::wire::{Carrier, TransferKind};
 const PORT_MIN: u32 = 16;
 /// The largest unscheduled window of one worker, in datagrams.
 const UNSCHEDULED_MAX: u32 = 64;
-/// With fewer datagrams of the port's window for each worker, grants are in a hurry.
+/// With fewer datagrams of the port's window for each worker, grants are in a hurry. The least window has so many for
+/// each of [`FEW`].
 const SHARE_MIN: u32 = 4;
+/// So few workers never are a crowd: nothing has to be found out about their ways.
+const FEW: usize = (PORT_MIN / SHARE_MIN) as usize;
 /// Datagrams that are granted at once: each grant costs a datagram too.
 const QUANTUM: u32 = 2;
 /// Losses that one datagram may report: no worker alone may make the port look dead.
@@ -67,12 +70,17 @@ impl ServerCore {
         let lost = lost.min(LOSSES_MAX);
         member.session.queued().into_iter().for_each(|queued| member.queued_up.add(queued));
         let rtt = member.session.round_trip();
+        self.ingress.set_sharers(self.sharers());
         let members = &mut self.members;
-        self.ingress.set_sharers(members.len());
         self.ingress.handle(now, (arrived, lost), rtt, self.capacity.into(), || {
             median(members.values_mut().filter_map(|member| member.queued_up.take()))
         });
         self.credit_due = true;
+    }
+
+    /// Workers that share the port's windows, if they are a crowd.
+    fn sharers(&self) -> usize {
+        if self.members.len() > FEW { self.members.len() } else { 0 }
     }
 
     /// Takes in what a worker says about the way to it.
@@ -83,9 +91,9 @@ impl ServerCore {
         let rtt = member.session.round_trip();
         // Grants wait behind pulls. Where each worker has but a few datagrams under way, the way in would be half
         // empty.
-        let crowded = self.members.len() as f64 * f64::from(SHARE_MIN) > self.egress.window();
-        self.egress.set_hasty(crowded);
-        self.egress.set_sharers(self.members.len());
+        let sharers = self.sharers();
+        self.egress.set_hasty(sharers as f64 * f64::from(SHARE_MIN) > self.egress.window());
+        self.egress.set_sharers(sharers);
         if feedback != Default::default() {
             let fates = (feedback.delivered, feedback.lost);
             let most = f64::from(self.capacity) * self.members.len() as f64;
