@@ -167,9 +167,10 @@ impl Governor {
             self.suspected.get_or_insert(self.window);
         } else if let Some(window) = self.suspected.take()
             && self.loss > LOSS_EXCESS
-            && queue < target
+            && queue * self.ease.as_ref().map_or(1.0, Ease::factor) < target
         {
-            // Fewer datagrams did not mean fewer losses: it is the path that loses them, and it can carry more.
+            // Fewer datagrams did not mean fewer losses, though no usual queue stood: it is the path that loses them,
+            // and it can carry more.
             (self.window, self.starting) = (window.max(self.window), true);
         }
         if congested || queue > target {
