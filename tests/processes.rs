@@ -277,9 +277,7 @@ fn a_path_is_checked_at_an_idle_server() {
     for way in ["up", "down"] {
         assert_eq!(found[way]["datagram"], 1392, "{found}");
         assert!(found[way]["loss"].as_f64().unwrap() < 0.5, "{found}");
-        // On a host that is starved of its processors, no train may come through in one piece.
-        let rate = &found[way]["bits_per_second"];
-        assert!(rate.is_null() || rate.as_u64().unwrap() > 0, "{found}");
+        assert!(found[way]["bits_per_second"].as_u64().unwrap() > 0, "{found}");
     }
     assert!(found["round_trip_ms"]["median"].as_f64().unwrap() > 0.0, "{found}");
     let text = scratch.run(&format!("check {address}"));

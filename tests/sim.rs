@@ -7,11 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mlt_lite::model::{Checkpoint, Parameters, Recipe};
-use mlt_lite::plan::Plan;
 use mlt_lite::ps::calendar::Place;
 use mlt_lite::ps::policy::Policy;
-use mlt_lite::report::Norms;
-use mlt_lite::run::{FINAL, WORDS};
+use mlt_lite::run::FINAL;
 use mlt_lite::shape::Shape;
 use serde_json::Value;
 
@@ -96,61 +94,6 @@ fn factors_train_nearly_as_well_with_much_less_to_say() {
     let ((raw, most), (factors, bytes)) = (of("raw"), of("powersgd:2"));
     assert!(factors > raw - 0.03, "{factors} against {raw}");
     assert!(3 * bytes < most, "{bytes} against {most}");
-}
-
-/// Blocks of a push that are not critical in a round, and the bytes of each push of such rounds.
-fn bytes_by_losable(events: &str) -> BTreeMap<u64, Vec<u64>> {
-    let (mut bytes, mut losable) = (BTreeMap::<u64, Vec<u64>>::new(), 0);
-    for event in events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-        match event["event"].as_str() {
-            Some("round-started") => losable = event["losable"].as_u64().unwrap(),
-            Some("push-closed") => {
-                bytes.entry(losable).or_default().push(event["bytes"].as_u64().unwrap());
-            }
-            _ => {}
-        }
-    }
-    bytes
-}
-
-#[test]
-fn each_tensor_has_the_codec_of_its_own_regime() {
-    let scratch = Scratch::new("mixed");
-    let recipe = r#"
-        name = "three-layers"
-        init = "he"
-        layers = [
-            { kind = "flatten" },
-            { kind = "linear", name = "first", out = 32 },
-            { kind = "relu" },
-            { kind = "linear", name = "second", out = 64 },
-            { kind = "relu" },
-            { kind = "linear", name = "third", out = "classes" },
-        ]
-        defaults = { lr = 0.02, momentum = 0.9, batch = 16 }
-    "#;
-    fs::write(scratch.join("mine.toml"), recipe).unwrap();
-    let summary = scratch.json(
-        "sim --model ./mine.toml --workers 3 --epochs 6 --seed 3 --policy accordion --tolerance 10% --codec topk:0.05 \
-         --clr-codec raw --net loss=10% --name mixed --json",
-    );
-    assert!(summary["accuracy"].as_f64().unwrap() > 0.75, "{summary}");
-    let events = fs::read_to_string(scratch.join("runs/mixed/events.jsonl")).unwrap();
-    let bytes = bytes_by_losable(&events);
-    // 79, 7 and 2 blocks are the matrices, of which any may be critical; 3 more the biases. The first is nine tenths of
-    // it all. At tolerance 0, where all is critical, 91 count.
-    let first = 4 * 784 * 32;
-    let is_raw = |losable: u64| losable < 79 || losable == 91;
-    let (raw, sparse): (Vec<_>, Vec<_>) = bytes.iter().partition(|(losable, _)| is_raw(**losable));
-    let mixed =
-        |of: &[(&u64, &Vec<u64>)]| of.iter().any(|(losable, _)| ![88, 91].contains(*losable));
-    assert!(mixed(&raw) || mixed(&sparse), "regimes of single tensors: {bytes:?}");
-    assert!(!raw.is_empty() && !sparse.is_empty(), "{bytes:?}");
-    assert!(raw.iter().all(|(_, bytes)| bytes.iter().all(|&bytes| bytes > first)), "{raw:?}");
-    assert!(
-        sparse.iter().all(|(_, bytes)| bytes.iter().all(|&bytes| bytes < first / 4)),
-        "{sparse:?}"
-    );
 }
 
 #[test]
@@ -399,128 +342,4 @@ fn a_lost_model_is_no_quiet_success() {
     assert!(said(&output).contains("warning: training has diverged"), "{}", said(&output));
     assert!(out.contains("diverged  in round 2"), "{out}");
     assert_eq!(scratch.json("sim --model fc --epochs 1 --json")["diverged"], Value::Null);
-}
-
-#[test]
-fn regimes_agree_with_what_was_decided() {
-    let scratch = Scratch::new("regimes");
-    let line = "sim --model fc --epochs 3 --batch 32 --net loss=20% --missing zero --seed 3 --json";
-    for policy in ["clr", "clr-layer", "accordion", "dblp", "signal"] {
-        let keys = "--tolerance 10% --clr-freq 3 --clr-eta 0.3";
-        scratch.json(&format!("{line} --policy {policy} {keys} --name {policy}"));
-        let findings = scratch.json(&format!("regimes runs/{policy} --json"));
-        assert_eq!(findings["rounds"], 69, "{policy}");
-        let detectors = findings["detectors"].as_array().unwrap();
-        assert_eq!(detectors[0]["name"], "the run");
-        // Its own keys, as far as they are not the usual ones.
-        let name = format!("{policy} clr-freq=3 clr-eta=0.3");
-        assert_eq!(detectors[1]["name"], name);
-        assert_eq!(detectors[0]["agreement"][1], 1.0, "{policy}");
-        for key in ["critical", "switches", "saved"] {
-            assert_eq!(detectors[0][key], detectors[1][key], "{policy} {key}");
-        }
-        // Windows are measured whatever drives a run.
-        let left_out = findings["left_out"].as_object().unwrap();
-        assert!(left_out.is_empty(), "{left_out:?}");
-    }
-    let out = scratch.run("regimes runs/clr --detector signal_clr-freq=5 --out there");
-    let text = String::from_utf8(out.stdout).unwrap();
-    assert!(
-        text.starts_with("detector           critical %") && text.lines().count() == 3,
-        "{text}"
-    );
-    let csv = fs::read_to_string(scratch.join("there/regimes.csv")).unwrap();
-    assert!(csv.starts_with("round,norm,the run,signal clr-freq=5\n1,"), "{csv}");
-    assert_eq!(csv.lines().count(), 70);
-    assert!(fs::read_to_string(scratch.join("there/regimes.svg")).unwrap().ends_with("</svg>\n"));
-    for (line, code, why) in [
-        ("regimes nowhere", 1, "cannot read nowhere: No such file"),
-        ("regimes runs", 1, "did you mean runs/accordion?"),
-        ("regimes runs/clr --detector clrr", 2, "did you mean `clr`?"),
-        ("regimes there/regimes.csv", 1, "this is what is read"),
-        ("regimes runs/clr --truth there/regimes.csv", 1, "has other rounds or tensors"),
-    ] {
-        let output = scratch.run(line);
-        let said = said(&output);
-        assert!(output.status.code() == Some(code) && said.contains(why), "{line}: {said}");
-    }
-}
-
-#[test]
-fn full_gradients_are_the_truth() {
-    let scratch = Scratch::new("full");
-    let line = "sim --model fc --full-norm 1 --json";
-    // One worker with all images in each round sees nothing else.
-    scratch.json(&format!("{line} --workers 1 --batch 1438 --rounds 8 --policy clr --name whole"));
-    let read = |run: &str, file: &str| -> Norms {
-        let path = scratch.join(format!("runs/{run}/{file}"));
-        fs::read_to_string(path).unwrap().parse().unwrap()
-    };
-    let (seen, full) = (read("whole", "norms.csv"), read("whole", "full.csv"));
-    for (seen, full) in seen.rows.iter().zip(&full.rows) {
-        let (seen, full) = (&seen.ended, &full.ended);
-        assert!((seen.norm - full.norm).abs() < 1e-5 * full.norm, "{seen:?} {full:?}");
-        assert_eq!((seen.round, seen.epoch, seen.norms.len()), (full.round, full.epoch, 2));
-        assert_eq!(full.signal, Some(full.norm * full.norm));
-    }
-    let whole = scratch.json("regimes runs/whole --json");
-    for detector in whole["detectors"].as_array().unwrap() {
-        assert_eq!(detector["truth"]["agreement"], 1.0, "{detector}");
-        assert_eq!(detector["truth"]["false_switches"], 0.0, "{detector}");
-    }
-    // Between measurements the last one stands; a window adds up what was measured in it.
-    scratch.json(&format!("{line} --batch 16 --epochs 2 --name every").replace("norm 1", "norm 4"));
-    let full = read("every", "full.csv");
-    assert_eq!(full.rows.len(), read("every", "norms.csv").rows.len());
-    let norm = |round: usize| full.rows[round - 1].ended.norm;
-    assert!(norm(1) == norm(4) && norm(4) != norm(5) && norm(5) == norm(8));
-    assert!(full.rows.iter().any(|row| row.accuracy.is_some()));
-    assert_eq!(full.rows.iter().filter(|row| !row.ended.window.is_empty()).count(), 2);
-    let path = scratch.join("runs/every/full.csv");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("{text}\n")).unwrap();
-    assert_eq!(scratch.run("audit runs/every").status.code(), Some(6), "it is sealed");
-    fs::write(&path, text).unwrap();
-    for command in ["train", "server"] {
-        let output = scratch.run(&format!("{command} --full-norm 1"));
-        let said = said(&output);
-        assert!(output.status.code() == Some(2) && said.contains("only a simulation"), "{said}");
-    }
-    let output = scratch.run("sim --bytes 4k --full-norm 1");
-    assert!(said(&output).contains("exclude each other"), "{}", said(&output));
-}
-
-#[test]
-fn a_run_folder_replays_what_was_decided() {
-    let scratch = Scratch::new("replay");
-    let line = "sim --model fc --epochs 3 --batch 32 --net loss=20% --missing zero --seed 3";
-    for (name, policy) in [
-        ("clr", "--policy clr --tolerance 10%"),
-        ("layer", "--policy clr-layer --tolerance 10% --clr-freq 2 --clr-eta 0.2"),
-        ("accordion", "--policy accordion --tolerance 10% --schedule step:2:0.1"),
-        ("dblp", "--policy dblp --tolerance 0.8%"),
-        ("signal", "--policy signal --tolerance 10% --clr-freq 5"),
-        ("phase", "--policy phase --phase-rule prototype"),
-        ("clr-batch", "--policy clr --clr-batch 8 --clr-freq 4 --schedule cosine:1"),
-        ("accordion-batch", "--policy accordion --clr-batch 8 --schedule step:2:0.1"),
-        ("dblp-batch", "--policy dblp --clr-batch 16 --batch-lr sqrt --tolerance 1%"),
-    ] {
-        scratch.json(&format!("{line} {policy} --name {name} --json"));
-        let read = |file: &str| fs::read_to_string(scratch.join(format!("runs/{name}/{file}")));
-        let plan = Plan::parse("plan.toml", &read("plan.toml").unwrap(), &WORDS).unwrap();
-        let norms: Norms = read("norms.csv").unwrap().parse().unwrap();
-        let tensors = [("linear.bias", vec![10]), ("linear.weight", vec![10, 784])];
-        assert_eq!(norms.tensors, tensors.map(|(name, shape)| (name.to_owned(), shape)));
-        let replayed: Vec<Value> =
-            norms.replay(&plan.policy).iter().map(|d| serde_json::to_value(d).unwrap()).collect();
-        let events = read("events.jsonl").unwrap();
-        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let told = events.filter(|event| event["event"] == "decided").map(|mut event| {
-            let fields = event.as_object_mut().unwrap();
-            fields.retain(|key, _| !["wall", "at", "event"].contains(&key.as_str()));
-            event
-        });
-        assert_eq!(told.collect::<Vec<_>>(), replayed, "{name}");
-        assert!(!replayed.is_empty(), "{name}");
-    }
 }

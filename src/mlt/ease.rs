@@ -123,7 +123,11 @@ impl Ease {
         }
         self.fates.add(fates, seconds);
         if self.factor > 1.0 && self.loses_more() {
-            return self.go_back(window);
+            return if self.shorter || self.before.is_none() {
+                self.go_back(window)
+            } else {
+                self.give_up(window)
+            };
         }
         let idle = self.before.is_none() && self.factor <= 1.0 && !self.thin;
         if !limited || idle {
@@ -172,20 +176,23 @@ impl Ease {
     /// Lets no more than the usual queue stand.
     fn go_back(&mut self, window: f64) -> f64 {
         let usual = window / self.factor;
-        self.before = Some(Before { factor: 1.0, window: usual, rate: 0.0 });
-        self.shorter = true;
-        self.give_up(usual)
+        self.rest(1.0, false);
+        usual
     }
 
     /// Ends a try that was in vain.
     fn give_up(&mut self, window: f64) -> f64 {
-        let Some(before) = self.before.take() else { return window };
-        self.factor = before.factor;
+        let Some(before) = self.before else { return window };
+        self.rest(before.factor, !self.shorter);
+        before.window
+    }
+
+    /// Tries nothing for a while, longer each time; what comes then.
+    fn rest(&mut self, factor: f64, shorter: bool) {
+        (self.factor, self.shorter, self.before) = (factor, shorter, None);
         (self.rate, self.fates) = (Sums::default(), Sums::default());
         self.wait = self.pause;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
-        self.shorter = !self.shorter;
-        before.window
     }
 }
 
@@ -227,6 +234,14 @@ mod tests {
         let tried = settled(&mut ease, 160, |factor| (100.0 * factor, 0.0));
         assert!(tried > 1.0);
         assert_eq!(settled(&mut ease, 60, |_| (100.0, 5.0)), 1.0);
+    }
+
+    #[test]
+    fn a_queue_that_is_too_long_is_given_up_for_the_last_one_that_was_not() {
+        let mut ease = Ease::default();
+        // Twice the queue is worth it, four times overflow.
+        let path = |factor: f64| (100.0 * factor.min(2.0), if factor > 2.0 { 30.0 } else { 0.0 });
+        assert_eq!(settled(&mut ease, 300, path), 2.0);
     }
 
     #[test]

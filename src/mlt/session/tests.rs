@@ -297,7 +297,7 @@ fn probes_ask_after_one_datagram_after_the_other() {
 }
 
 #[test]
-fn an_answer_goes_with_a_repetition_that_is_due_anyway() {
+fn an_answer_waits_for_a_repetition_only_where_little_is_lost() {
     let mut pair = Pair::new(Weather::default(), 0);
     pair.push(1, 0, None);
     let [(server, received), (worker, blocks)] = &mut pair.sides;
@@ -310,6 +310,16 @@ fn an_answer_goes_with_a_repetition_that_is_due_anyway() {
     let next = answered + REGRANT / 2;
     hand(server, received, next, &datagrams[1]);
     assert_eq!(server.poll_timeout(), Some((answered + REGRANT, Timer::Grant)));
+    // So many numbers are skipped that this is a storm.
+    let mut ping = Vec::new();
+    let header = Header { session: SessionId(1), number: PacketNumber(43) };
+    Message::Ping(true).write(Carrier::Datagrams, header, &mut ping);
+    hand(server, received, next, &ping);
+    assert!(server.is_lossy());
+    assert_eq!(sent(server, received, next).len(), 1);
+    server.grant_at = Some(next + REGRANT);
+    hand(server, received, next, &datagrams[2]);
+    assert_eq!(server.poll_timeout(), Some((next + GRANT_DELAY, Timer::Grant)));
 }
 
 #[test]

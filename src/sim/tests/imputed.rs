@@ -41,7 +41,7 @@ fn a_step_that_is_taken_back_is_not_remembered() {
     let (mut halves, mut owing) = (0, 0);
     let net = "rate=20mbit loss=20%".to_owned();
     let case = Case { net, missing: Missing::Imputed, ..flushed() };
-    for millis in (50..500).step_by(3) {
+    for millis in (50..500).step_by(7) {
         let mut world = case.world();
         let state = |core: &ServerCore| (core.parameters().to_vec(), core.imputed());
         let mut last = state(world.server());
