@@ -209,7 +209,8 @@ impl<'a> Course<'a> {
             Some(OpenRound { line, started, batch, pushes: BTreeMap::new(), pulls: Vec::new() });
     }
 
-    /// Whether a round has the learning rate of the plan; tells whether the rate steps down behind it.
+    /// Whether a round has the learning rate of the plan; tells whether all that is unsaid must be said
+    /// in it.
     fn check_lr(
         &self,
         started: &RoundStarted,
@@ -225,7 +226,7 @@ impl<'a> Course<'a> {
             let expected = format!("learning rate {lr}");
             findings.note(place, expected, started.lr, "it is not the learning rate of the plan");
         }
-        self.plan.flushes(&self.clock, batch)
+        self.plan.flushes(&self.clock, batch, started.round)
     }
 
     fn push(&mut self, line: u64, push: Push, findings: &mut Findings) {

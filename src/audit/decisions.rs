@@ -192,7 +192,7 @@ impl Decisions {
             findings.equal(place, regime(self.critical), regime(started.critical), meaning);
         }
         let meaning = if flush {
-            "all that is unsaid must be said before the learning rate steps down"
+            "all that is unsaid must be said before the learning rate steps down and in the last round"
         } else {
             "the tolerance is not the one that was decided"
         };

@@ -51,8 +51,9 @@ pub(super) struct Plan {
     pub(super) late: Late,
     /// Whether pushes may carry factors of matrices.
     pub(super) factors: bool,
-    /// Whether workers keep what was not used, so that it must be said before the learning rate steps down.
-    pub(super) feedback: bool,
+    /// Whether workers keep what was not used, so that it must be said before the learning rate steps down and in the
+    /// last round.
+    pub(super) flushes: bool,
     pub(super) schedule: Schedule,
     pub(super) lr: f64,
     pub(super) workers: u64,
@@ -176,7 +177,8 @@ impl Plan {
             factors: ["codec", "clr-codec"]
                 .iter()
                 .any(|key| keys.text(key).is_some_and(|codec| codec.starts_with("powersgd"))),
-            feedback: matches!(keys.text("missing"), Some("feedback" | "imputed")),
+            flushes: keys.text("bytes").is_none()
+                && matches!(keys.text("missing"), Some("feedback" | "imputed")),
             schedule: keys.read("schedule", Schedule::Constant, Schedule::parse),
             lr: keys.number("lr", 0.0),
             workers: keys.number("workers", 1),
@@ -263,9 +265,11 @@ impl Plan {
         self.lr * self.schedule.factor(clock, self.taken(batch), self.epochs(examples)) * of_batch
     }
 
-    /// Whether the push of a round of such a batch at this time must say all that is unsaid.
-    pub(super) fn flushes(&self, clock: &Clock, batch: u64) -> bool {
-        self.feedback && self.schedule.drops_after(clock, self.taken(batch))
+    /// Whether the push of a `round` of such a batch at this time must say all that is unsaid.
+    pub(super) fn flushes(&self, clock: &Clock, batch: u64, round: u32) -> bool {
+        let taken = self.taken(batch);
+        let is_last = || self.is_over(round, clock.epochs + u64::from(clock.ends_with(taken)));
+        self.flushes && (self.schedule.drops_after(clock, taken) || is_last())
     }
 }
 

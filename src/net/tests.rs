@@ -78,6 +78,7 @@ fn server(layout: &Arc<Layout>, capacity: u16, transport: &Transport) -> ServerC
         missing: Missing::Feedback,
         codec: crate::codec::Codec::Raw,
         critical_codec: crate::codec::Codec::Raw,
+        flushes: false,
         pull_codec: crate::codec::Codec::Raw,
         pull_tolerance: Tolerance::ZERO,
         scheme: Scheme::Bounded,

@@ -104,6 +104,7 @@ impl Plan {
             slots: self.slots(),
             eval_every,
             missing: self.missing,
+            flushes: trains && self.missing.is_repeated(),
             codec: self.codec,
             critical_codec: self.critical_codec,
             pull_codec: self.pull_codec,

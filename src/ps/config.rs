@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub eval_every: u32,
     /// Filler for missing blocks.
     pub missing: Missing,
+    /// Whether what workers keep is said before the learning rate steps down and in the last round.
+    pub flushes: bool,
     /// Codec of pushes.
     pub codec: Codec,
     /// Codec of pushes in critical regimes.

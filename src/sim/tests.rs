@@ -116,6 +116,7 @@ impl Case {
             slots: 1,
             eval_every: 1,
             missing: self.missing,
+            flushes: self.missing.is_repeated(),
             codec: self.codec,
             critical_codec: self.critical_codec,
             pull_codec: self.pull_codec,

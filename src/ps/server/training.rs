@@ -123,11 +123,13 @@ impl ServerCore {
         Coming { place, batch, lr }
     }
 
-    /// Tolerance and codecs of the next pushes. Before the learning rate steps down, everything unsaid is said.
+    /// Tolerance and codecs of the next pushes. Before the learning rate steps down, and before the last checkpoint,
+    /// everything unsaid is said.
     pub(super) fn push_terms(&self) -> (Tolerance, Terms) {
         let config = &self.config;
-        let flush = config.schedule.drops_at(self.coming().place);
-        if flush && config.missing.is_repeated() {
+        let place = self.coming().place;
+        let is_last = config.schedule.drops_at(place) || config.calendar.is_over(place);
+        if config.flushes && is_last {
             return (Tolerance::ZERO, Terms::uniform(Codec::Raw));
         }
         let terms = Terms::new(config.codec, config.critical_codec, self.critical_tensors());
