@@ -2,8 +2,9 @@
 //!
 //! A mini-batch's norm is mostly noise. What two workers compute from different examples differs in its noise, so the
 //! products of their gradients average to the square of what they have in common:
-//! `(|sum g|^2 - sum |g|^2) / (N (N - 1))`. It is averaged over a window before it is compared; as an estimate of a
-//! square it may be negative, and then says that the signal drowns in noise, which is no reason to change anything.
+//! `(|sum g|^2 - sum |g|^2) / (N (N - 1))`. It is averaged over a window before it is compared. How much its rounds
+//! differ says how far chance may move that mean: what lies within [`SURE`] standard errors is no change. As an
+//! estimate of a square it may be negative, and then there is no signal to be seen: it counts as 0.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,35 +12,78 @@ use super::every::Beat;
 use super::{Finding, Rule, SignalConfig, Terms, relative_change};
 use crate::event::RoundEnded;
 
+/// Standard errors that the difference of two windows must exceed: by chance, one in 370 does.
+const SURE: f64 = 3.0;
+
+/// The estimates of a window, or what is left of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Window {
+    count: u32,
+    /// Of the squares.
+    mean: f64,
+    /// Sum of what they differ from it, squared (Welford).
+    spread: f64,
+}
+
+impl Window {
+    fn add(&mut self, square: f64) {
+        self.count += 1;
+        let difference = square - self.mean;
+        self.mean += difference / f64::from(self.count);
+        self.spread += difference * (square - self.mean);
+    }
+
+    /// The norm of the signal.
+    fn norm(&self) -> f64 {
+        self.mean.max(0.0).sqrt()
+    }
+
+    /// The square of the mean's standard error. One round tells nothing of chance.
+    fn error(&self) -> Option<f64> {
+        let count = f64::from(self.count);
+        (self.count > 1).then(|| self.spread / (count - 1.0) / count)
+    }
+
+    /// Whether the two differ by more than chance explains; none if that cannot be told.
+    fn differs(&self, other: &Self) -> Option<bool> {
+        let error = (self.error()? + other.error()?).sqrt();
+        Some((self.mean - other.mean).abs() > SURE * error)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Signal {
     config: SignalConfig,
     beat: Beat,
     critical: bool,
-    /// Sum and number of the squares in this window.
-    sum: (f64, u32),
+    /// The window under way.
+    window: Window,
     /// Windows that ended.
     windows: u32,
-    /// The signal of the last window that had one.
-    previous: Option<f64>,
+    /// The last one in which something could be told.
+    previous: Option<Window>,
 }
 
 impl Signal {
     pub(super) const fn new(config: SignalConfig) -> Self {
-        let beat = Beat::new(config.every);
-        Self { config, beat, critical: true, sum: (0.0, 0), windows: 0, previous: None }
+        let (beat, window) = (Beat::new(config.every), Window { count: 0, mean: 0.0, spread: 0.0 });
+        Self { config, beat, critical: true, window, windows: 0, previous: None }
     }
 
-    /// What to make of a change, if one is known.
-    fn judge(&mut self, ratio: Option<f64>) -> String {
+    /// What to make of a change of so much, and of whether it is one.
+    fn judge(&mut self, ratio: Option<f64>, differs: Option<bool>) -> String {
         let SignalConfig { enter, leave, warmup, .. } = self.config;
-        let Some(ratio) = ratio.filter(|_| self.windows > warmup) else {
-            self.critical |= self.windows <= warmup;
-            return match self.windows <= warmup {
-                true => format!("window {} of {warmup} that warm up", self.windows),
-                false => "no signal to compare: as before".to_owned(),
-            };
+        if self.windows <= warmup {
+            self.critical = true;
+            return format!("window {} of {warmup} that warm up", self.windows);
+        }
+        let Some((ratio, differs)) = ratio.zip(differs) else {
+            return "no signal to compare: as before".to_owned();
         };
+        if !differs {
+            self.critical = false;
+            return "signal changed by no more than chance explains".to_owned();
+        }
         let was = self.critical;
         self.critical = ratio >= if was { leave } else { enter };
         match (was, self.critical) {
@@ -58,19 +102,18 @@ impl Rule for Signal {
 
     fn handle_round(&mut self, ended: &RoundEnded) -> Option<Finding> {
         if let Some(square) = ended.signal {
-            self.sum = (self.sum.0 + square, self.sum.1 + 1);
+            self.window.add(square);
         }
         if !self.beat.handle_round(ended).last {
             return None;
         }
-        let (sum, count) = std::mem::take(&mut self.sum);
         self.windows = self.windows.saturating_add(1);
-        let signal = Some(sum / f64::from(count)).filter(|&square| square > 0.0).map(f64::sqrt);
-        let previous = self.previous;
-        let ratio =
-            previous.zip(signal).map(|(previous, signal)| relative_change(previous, signal));
-        self.previous = signal.or(previous);
-        let reason = self.judge(ratio);
-        Some(Finding { norm: signal.unwrap_or(0.0), previous, ratio, reason })
+        let window = Some(std::mem::take(&mut self.window)).filter(|window| window.count > 0);
+        let (previous, pair) = (self.previous, self.previous.zip(window));
+        let ratio = pair.map(|(before, now)| relative_change(before.norm(), now.norm()));
+        let reason = self.judge(ratio, pair.and_then(|(before, now)| now.differs(&before)));
+        self.previous = window.or(previous);
+        let norm = window.map_or(0.0, |window| window.norm());
+        Some(Finding { norm, previous: previous.map(|before| before.norm()), ratio, reason })
     }
 }

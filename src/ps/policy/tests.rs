@@ -184,13 +184,29 @@ fn phases_of_both_rules() {
 fn signal_has_hysteresis_and_warms_up() {
     let (tolerance, every) = (percent(2), Every::Rounds(2));
     let config = SignalConfig { tolerance, every, enter: 0.5, leave: 0.25, warmup: 2 };
-    // The signal of each window of two rounds; its squares are their mean. None: nobody could tell.
-    let windows = [8.0, 8.0, 5.0, 3.6, 3.0, 2.0, 1.0, 0.7, f64::NAN, -1.0, 0.6, 0.6, 3.0];
+    // The signal of each window of two rounds: the mean of squares that differ from it by 0.02. NaN: nobody could tell.
+    let windows = [8.0, 8.0, 5.0, 3.6, 3.0, 2.0, 1.0, 0.7, f64::NAN, -1.0, 0.6, 0.61, 3.0];
     let rounds = (1..=26).map(|round| {
         let signal: f64 = windows[(round as usize - 1) / 2];
-        let noise = if round % 2 == 0 { 0.3 } else { -0.3 };
+        let noise = if round % 2 == 0 { 0.02 } else { -0.02 };
         let square = Some(signal.abs() * signal + noise).filter(|square| square.is_finite());
         RoundEnded { signal: square, ..ended(round, [9.0, f64::from(round)]) }
+    });
+    insta::assert_snapshot!(table(&PolicyConfig::Signal(config), rounds));
+}
+
+#[test]
+fn signal_takes_no_chance_for_a_change() {
+    let (tolerance, every) = (percent(2), Every::Rounds(4));
+    let config = SignalConfig { tolerance, every, enter: 0.5, leave: 0.25, warmup: 1 };
+    // Means of four squares, and how far they are from it, up and down. Of 0.4 and 0.4 the means' standard errors are
+    // 0.4 / sqrt(3) = 0.23, so 0.98 is the least that is no chance.
+    let windows =
+        [(4.0, 0.4), (3.1, 0.4), (2.1, 0.4), (1.1, 0.4), (-0.3, 0.4), (0.5, 0.4), (9.0, 0.1)];
+    let rounds = (1..=28).map(|round| {
+        let (mean, noise) = windows[(round as usize - 1) / 4];
+        let square = if round % 2 == 0 { mean + noise } else { mean - noise };
+        RoundEnded { signal: Some(square), ..ended(round, [9.0, f64::from(round)]) }
     });
     insta::assert_snapshot!(table(&PolicyConfig::Signal(config), rounds));
 }
