@@ -287,3 +287,39 @@ fn a_run_folder_replays_what_was_decided() {
         assert!(!replayed.is_empty(), "{name}");
     }
 }
+
+#[test]
+fn what_is_unsaid_is_said_in_the_last_round_that_makes_a_step() {
+    let scratch = Scratch::new("flush");
+    let line = "sim --epochs 2 --workers 3 --batch 32 --codec topk:0.05 --tolerance 10% --net loss=5% --seed 3";
+    // 15 rounds to the epoch; a cosine ends with a round at rate 0.
+    for (schedule, flush) in [("constant", 30), ("cosine:1", 29)] {
+        let name = schedule.trim_end_matches(":1");
+        scratch.json(&format!("{line} --schedule {schedule} --name {name} --runs . --json"));
+        let events = events(&scratch.join(name));
+        let started = events.iter().filter(|event| event["event"] == "round-started");
+        let whole: Vec<u64> = started
+            .filter(|event| event["tolerance"] == "0%")
+            .map(|event| event["round"].as_u64().unwrap())
+            .collect();
+        assert_eq!(whole, [flush], "{schedule}");
+        for event in events.iter().filter(|event| event["event"] == "push-closed") {
+            let is_raw = event["bytes"].as_u64().unwrap() > 4 * 7850;
+            assert_eq!(is_raw, event["round"] == flush, "{event}");
+        }
+        assert!(scratch.run(&format!("audit {name}")).status.success());
+        let path = scratch.join(name).join("events.jsonl");
+        let text = fs::read_to_string(&path).unwrap();
+        let is_flush = |line: &&str| {
+            line.contains("\"round-started\"") && line.contains(&format!("\"round\":{flush},"))
+        };
+        let line = text.lines().find(is_flush).unwrap();
+        let raised = line.replace("\"tolerance\":\"0%\"", "\"tolerance\":\"10%\"");
+        assert_ne!(line, raised);
+        fs::write(&path, text.replace(line, &raised)).unwrap();
+        let output = scratch.run(&format!("audit {name}"));
+        let found = String::from_utf8_lossy(&output.stdout);
+        assert!(found.contains("all that is unsaid must be said"), "{schedule}: {found}");
+        fs::write(&path, text).unwrap();
+    }
+}

@@ -226,7 +226,7 @@ impl<'a> Course<'a> {
             let expected = format!("learning rate {lr}");
             findings.note(place, expected, started.lr, "it is not the learning rate of the plan");
         }
-        self.plan.flushes(&self.clock, batch, started.round)
+        self.plan.flushes(&self.clock, batch, started.round, examples)
     }
 
     fn push(&mut self, line: u64, push: Push, findings: &mut Findings) {

@@ -68,7 +68,7 @@ impl Clock {
     }
 
     /// Whether a round that takes so many examples is the last of its epoch.
-    pub(super) const fn ends_with(&self, taken: u64) -> bool {
+    const fn ends_with(&self, taken: u64) -> bool {
         self.handed.saturating_add(taken) >= self.examples
     }
 

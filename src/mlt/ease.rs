@@ -118,7 +118,7 @@ impl Ease {
         limited: bool,
         window: f64,
     ) -> f64 {
-        if self.before.is_none() && self.fates.datagrams() > LOST_OF {
+        if self.fates.datagrams() > LOST_OF {
             self.fates = Sums::default();
         }
         self.fates.add(fates, seconds);
@@ -126,7 +126,8 @@ impl Ease {
             return if self.shorter || self.before.is_none() {
                 self.go_back(window)
             } else {
-                self.give_up(window)
+                // What has been taken from the window since is not given back.
+                self.give_up(window).min(window)
             };
         }
         let idle = self.before.is_none() && self.factor <= 1.0 && !self.thin;

@@ -30,7 +30,7 @@ pub struct ServerConfig {
     pub eval_every: u32,
     /// Filler for missing blocks.
     pub missing: Missing,
-    /// Whether what workers keep is said before the learning rate steps down and in the last round.
+    /// Whether what workers keep is said before the learning rate steps down and in the last round that makes a step.
     pub flushes: bool,
     /// Codec of pushes.
     pub codec: Codec,

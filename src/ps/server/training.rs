@@ -127,13 +127,21 @@ impl ServerCore {
     /// everything unsaid is said.
     pub(super) fn push_terms(&self) -> (Tolerance, Terms) {
         let config = &self.config;
-        let place = self.coming().place;
-        let is_last = config.schedule.drops_at(place) || config.calendar.is_over(place);
-        if config.flushes && is_last {
+        let coming = self.coming();
+        if config.flushes && (config.schedule.drops_at(coming.place) || self.is_last_step(coming)) {
             return (Tolerance::ZERO, Terms::uniform(Codec::Raw));
         }
         let terms = Terms::new(config.codec, config.critical_codec, self.critical_tensors());
         (self.policy.tolerance(), terms)
+    }
+
+    /// Whether nothing after this round makes a step: a cosine ends with a round at rate 0.
+    fn is_last_step(&self, Coming { place, batch, lr }: Coming) -> bool {
+        let config = &self.config;
+        let next = config.calendar.after(place, batch);
+        let ends_in_nothing =
+            || config.calendar.is_over(next) && config.schedule.lr(place, next) == 0.0;
+        lr > 0.0 && (config.calendar.is_over(place) || ends_in_nothing())
     }
 
     /// The tensors that are in a critical regime.
