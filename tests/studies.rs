@@ -61,8 +61,7 @@ fn accordion_trains_on_small_batches_first() {
 #[test]
 fn plans_inside_run() {
     let scratch = Scratch::new("presets");
-    // Without momentum: what waits in the residual overshoots with it, so short a run would end anywhere.
-    let line = "sim --epochs 4 --workers 2 --batch 32 --momentum 0 --clr-eta 0.8 --seed 3 --json";
+    let line = "sim --epochs 4 --workers 2 --batch 32 --clr-eta 0.8 --seed 3 --json";
     for (plan, codecs) in [
         ("accordion-powersgd-2-1", ["powersgd:2", "powersgd:1"]),
         ("accordion-powersgd-4-1", ["powersgd:4", "powersgd:1"]),
@@ -72,8 +71,12 @@ fn plans_inside_run() {
     ] {
         // 1,438 digits are less than its batch.
         let batch = if plan == "accordion-batch-4096" { "--clr-batch 8" } else { "" };
+        // With momentum what waits in the residual overshoots: so short a run of `topk` may end at three quarters.
+        let still =
+            scratch.json(&format!("{line} --plan {plan} {batch} --momentum 0 --name still-{plan}"));
+        assert!(still["accuracy"].as_f64().unwrap() > 0.8, "{plan}: {still}");
         let run = scratch.json(&format!("{line} --plan {plan} {batch} --name {plan}"));
-        assert!(run["accuracy"].as_f64().unwrap() > 0.8, "{plan}: {run}");
+        assert!(run["accuracy"].as_f64().unwrap() > 0.65, "{plan}: {run}");
         let last = run["evaluations"].as_array().unwrap().last().unwrap();
         assert_eq!(last["push_bytes"], run["push_bytes"]);
         assert!((last["seconds"].as_f64().unwrap() - run["seconds"].as_f64().unwrap()).abs() < 1.0);
