@@ -209,8 +209,7 @@ impl<'a> Course<'a> {
             Some(OpenRound { line, started, batch, pushes: BTreeMap::new(), pulls: Vec::new() });
     }
 
-    /// Whether a round has the learning rate of the plan; tells whether all that is unsaid must be said
-    /// in it.
+    /// Whether a round has the learning rate of the plan; tells whether it must say all that is unsaid.
     fn check_lr(
         &self,
         started: &RoundStarted,

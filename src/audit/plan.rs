@@ -268,14 +268,14 @@ impl Plan {
     /// Whether the push of a `round` of such a batch at this time must say all that is unsaid.
     pub(super) fn flushes(&self, clock: &Clock, batch: u64, round: u32, examples: u64) -> bool {
         let taken = self.taken(batch);
-        let (mut behind, mut next) = (*clock, *clock);
+        let mut behind = *clock;
         behind.count(taken);
-        next.count(taken);
+        let mut next = behind;
         next.count(taken);
         let rate = |clock: &Clock| self.schedule.factor(clock, taken, self.epochs(examples));
         // A cosine ends with a round at rate 0, in which nothing that is said counts.
         let is_last = self.is_over(round, behind.epochs)
-            || self.is_over(round + 1, next.epochs) && rate(&behind) == 0.0;
+            || self.is_over(round.saturating_add(1), next.epochs) && rate(&behind) == 0.0;
         self.flushes && (self.schedule.drops_after(clock, taken) || is_last && rate(clock) > 0.0)
     }
 }

@@ -16,7 +16,7 @@ use crate::event::RoundEnded;
 /// of shorter ones more, for they tell less of it.
 const SURE: f64 = 3.0;
 
-/// The estimates of a window, or what is left of them.
+/// What is kept of the estimates of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Window {
     count: u32,
@@ -61,13 +61,13 @@ pub(super) struct Signal {
     window: Window,
     /// Windows that ended.
     windows: u32,
-    /// The last one in which something could be told.
+    /// The last one that had an estimate.
     previous: Option<Window>,
 }
 
 impl Signal {
-    pub(super) const fn new(config: SignalConfig) -> Self {
-        let (beat, window) = (Beat::new(config.every), Window { count: 0, mean: 0.0, spread: 0.0 });
+    pub(super) fn new(config: SignalConfig) -> Self {
+        let (beat, window) = (Beat::new(config.every), Window::default());
         Self { config, beat, critical: true, window, windows: 0, previous: None }
     }
 

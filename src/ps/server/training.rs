@@ -138,9 +138,10 @@ impl ServerCore {
     /// Whether nothing after this round makes a step: a cosine ends with a round at rate 0.
     fn is_last_step(&self, Coming { place, batch, lr }: Coming) -> bool {
         let config = &self.config;
-        let next = config.calendar.after(place, batch);
-        let ends_in_nothing =
-            || config.calendar.is_over(next) && config.schedule.lr(place, next) == 0.0;
+        let ends_in_nothing = || {
+            let next = config.calendar.after(place, batch);
+            config.calendar.is_over(next) && config.schedule.lr(place, next) == 0.0
+        };
         lr > 0.0 && (config.calendar.is_over(place) || ends_in_nothing())
     }
 
