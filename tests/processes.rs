@@ -157,6 +157,30 @@ fn polite_requests_to_end_leave_a_checkpoint() {
     }
 }
 
+#[test]
+fn whoever_is_interrupted_goes_on_elsewhere() {
+    let scratch = Scratch::new("resume-interrupted");
+    let line = "train --model fc --rounds 1000000 --workers 2 --missing zero --name first";
+    let process = Process::start(scratch.command(line));
+    let folder = scratch.join("runs/first");
+    await_line(&folder.join("evals.csv"), |line| line.starts_with("12,"));
+    process.signal("-INT");
+    let (code, _, err) = process.end();
+    assert!(code == Some(130) && err.contains("go on with: --resume runs/first"), "{err}");
+    let norms = std::fs::read_to_string(folder.join("norms.csv")).unwrap();
+    let trained = norms.lines().count() - 1;
+    // A round that was under way is trained again, with the same examples.
+    let rounds = trained + 5;
+    let second =
+        scratch.json(&format!("sim --resume runs/first --rounds {rounds} --name second --json"));
+    let whole = scratch
+        .json(&format!("sim --model fc --rounds {rounds} --workers 2 --missing zero --json"));
+    assert!(second["digest"] == whole["digest"] && second["rounds"] == 5, "{second}");
+    // Over sockets, too, and with as many steps of the same server as there are parts.
+    let third = scratch.json(&format!("train --resume runs/second --rounds {} --json", rounds + 5));
+    assert!(third["rounds"] == 5 && third["failure"].is_null(), "{third}");
+}
+
 /// Whether what we start is told to ignore `SIGHUP`, as `nohup` does.
 fn hangups_are_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

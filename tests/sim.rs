@@ -273,9 +273,10 @@ fn a_checkpoint_knows_all_about_its_run() {
     let path = scratch.join("runs/run").join(FINAL);
     let metadata = Checkpoint::metadata(&path).unwrap();
     let keys: Vec<&str> = metadata.keys().map(String::as_str).collect();
-    let expected = ["dataset", "digest", "digest.momentum", "model", "place", "plan", "policy"];
-    assert_eq!(keys[..7], expected);
-    assert_eq!(keys[7..], ["recipe", "rounds", "seed", "version"]);
+    let expected = ["cursor", "dataset", "digest", "digest.momentum", "digest.window", "evaluated"];
+    assert_eq!(keys[..6], expected);
+    let expected = ["model", "place", "plan", "policy", "recipe", "rounds", "seed", "version"];
+    assert_eq!((&keys[6..14], keys[14]), (&expected[..], "window"));
     assert_eq!(metadata["digest"], summary["digest"]);
     assert_eq!(metadata["plan"], summary["plan"]);
     assert_eq!([&metadata["rounds"], &metadata["seed"]], ["12", "9"]);

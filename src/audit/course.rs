@@ -121,6 +121,15 @@ impl<'a> Course<'a> {
         let meaning = "these are the events of another plan, or the plan was changed";
         findings.equal(place, plan(&self.plan.digest), plan(&opening.plan), meaning);
         self.clock = Clock::new(opening.examples);
+        if let Some(resumed) = &opening.resumed {
+            self.last = resumed.round;
+            self.clock = self.clock.at(resumed.epochs, resumed.examples);
+            self.decisions.go_on(resumed);
+            findings.remark(format!(
+                "the run goes on after round {} of another one, which has a folder of its own, from parameters {}",
+                resumed.round, resumed.digest
+            ));
+        }
         let rounds = |count: u64| format!("{count} rounds");
         let meaning = "the plan has another length than the run";
         let expected = rounds(self.plan.rounds(opening.examples));

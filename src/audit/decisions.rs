@@ -3,7 +3,7 @@
 use super::EVENTS;
 use super::findings::{Findings, Place};
 use super::plan::{Plan, Policy};
-use super::record::{Decided, RoundStarted};
+use super::record::{Decided, Resumed, RoundStarted};
 
 /// Numbers that went through decimal text are equal if they differ by less than this part of themselves.
 const EXACT: f64 = 1e-12;
@@ -18,8 +18,10 @@ pub(super) struct Decisions {
     tolerance: Option<u64>,
     /// Norm of the last check.
     previous: Option<f64>,
-    /// Batch of the last check.
-    batch: u64,
+    /// Batch of the last check; none if nobody knows.
+    batch: Option<u64>,
+    /// Whether it looks at the next norm whichever that is: it has begun in the middle of a run.
+    fresh: bool,
     /// Whether a batch that grows once has grown; none if it is on the edge.
     grown: Option<bool>,
     /// The check that is due.
@@ -55,17 +57,37 @@ impl Decisions {
             Policy::Accordion { .. } | Policy::Other => (false, None),
         };
         let (previous, due) = (None, None);
-        Self { critical, tolerance, previous, batch: 0, grown: Some(false), due, count: 0 }
+        Self {
+            critical,
+            tolerance,
+            previous,
+            batch: Some(0),
+            fresh: false,
+            grown: Some(false),
+            due,
+            count: 0,
+        }
+    }
+
+    /// The run goes on from here.
+    pub(super) const fn go_on(&mut self, resumed: &Resumed) {
+        (self.critical, self.tolerance) = (resumed.critical, Some(resumed.tolerance));
+        self.previous = resumed.norm;
+        // Nobody here knows what the batches were.
+        (self.batch, self.grown) = (None, None);
+        self.fresh = resumed.norm.is_none();
     }
 
     /// Takes in the norm of a round that has ended.
     pub(super) fn handle_norm(&mut self, plan: &Plan, round: u32, norm: f64, batch: u64) {
         let Policy::Clr { freq, eta } = plan.policy else { return };
-        if !round.saturating_sub(1).is_multiple_of(freq) {
+        let fresh = std::mem::take(&mut self.fresh);
+        if !fresh && !round.saturating_sub(1).is_multiple_of(freq) {
             return;
         }
         // Norms of different batches are not compared: it stays as it was.
-        let other = self.previous.is_some() && self.batch != batch;
+        let known = self.batch.unwrap_or(batch);
+        let other = self.previous.is_some() && known != batch;
         let previous = self.previous.filter(|_| !other);
         let critical = match previous {
             None if other => Some(self.critical),
@@ -76,7 +98,7 @@ impl Decisions {
                 ((ratio - eta).abs() > EDGE * eta).then_some(ratio >= eta)
             }
         };
-        self.batch = batch;
+        self.batch = Some(batch);
         self.due = Some(Due { round: round.saturating_add(1), norm, previous, critical });
     }
 

@@ -37,6 +37,20 @@ pub(super) struct Opening {
     pub(super) plan: String,
     pub(super) rounds: u32,
     pub(super) examples: u64,
+    pub(super) resumed: Option<Resumed>,
+}
+
+/// Where the run went on from: what was before is in another folder.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Resumed {
+    pub(super) digest: String,
+    pub(super) round: u32,
+    pub(super) epochs: u64,
+    pub(super) examples: u64,
+    pub(super) critical: bool,
+    #[serde(deserialize_with = "parts")]
+    pub(super) tolerance: u64,
+    pub(super) norm: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -67,6 +67,11 @@ impl Clock {
         Self { examples, epochs: 0, handed: 0 }
     }
 
+    /// The same after so many epochs, when so many examples of the next one were handed out.
+    pub(super) const fn at(self, epochs: u64, handed: u64) -> Self {
+        Self { epochs, handed, ..self }
+    }
+
     /// Whether a round that takes so many examples is the last of its epoch.
     const fn ends_with(&self, taken: u64) -> bool {
         self.handed.saturating_add(taken) >= self.examples

@@ -1,11 +1,12 @@
 //! The commands and their flags.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
+use super::data::Data;
 use super::server_address;
 use crate::model::Engine;
 use crate::named::UnknownName;
@@ -50,6 +51,9 @@ macro_rules! plan_command {
             name
             /// folder that holds the data sets (default: data)
             data_dir
+            /// folder of a run that was stopped or is to be longer: goes on from its checkpoint, with its plan unless
+            /// --plan gives another
+            resume
             /// model: fc, resnet8 or a recipe file (default: fc)
             model
             /// what computes: native (kernels of this program) or candle (its slow reference) (default: native)
@@ -179,7 +183,12 @@ fn typed(
     keys: &[(&str, Option<&str>)],
     net: &[String],
 ) -> Result<Vec<Entry>, PlanError> {
-    let file = plan.map(plan::named).transpose()?;
+    let resumed = keys.iter().find_map(|(key, text)| text.filter(|_| *key == "resume"));
+    let file = match (plan, resumed) {
+        (Some(plan), _) => Some(plan::named(plan)?),
+        (None, Some(run)) => Some(plan::of_run(Path::new(run))?),
+        (None, None) => None,
+    };
     let mut flags: Vec<Entry> = keys
         .iter()
         .filter_map(|(key, text)| Some(Entry::flag(&key.replace('_', "-"), (*text)?)))
@@ -344,52 +353,6 @@ pub struct Regimes {
     /// folder of regimes.csv and regimes.svg (default: RUN, or the folder of the CSV)
     #[argh(option)]
     pub out: Option<PathBuf>,
-    /// end standard output with the findings as one JSON object
-    #[argh(switch)]
-    pub json: bool,
-}
-
-/// List or verify data sets.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "data")]
-pub struct Data {
-    /// what to do
-    #[argh(subcommand)]
-    pub command: DataCommand,
-}
-
-/// What to do with data sets.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand)]
-pub enum DataCommand {
-    /// List them.
-    List(DataList),
-    /// Verify their files.
-    Verify(DataVerify),
-}
-
-/// List the data sets and say which are here.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "list")]
-pub struct DataList {
-    /// folder that holds the data sets (default: data)
-    #[argh(option, default = "PathBuf::from(\"data\")")]
-    pub data_dir: PathBuf,
-    /// end standard output with the list as one JSON object
-    #[argh(switch)]
-    pub json: bool,
-}
-
-/// Compare the files of data sets with their SHA-256.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "verify")]
-pub struct DataVerify {
-    /// data sets (default: all that are here)
-    #[argh(positional)]
-    pub datasets: Vec<String>,
-    /// folder that holds the data sets (default: data)
-    #[argh(option, default = "PathBuf::from(\"data\")")]
-    pub data_dir: PathBuf,
     /// end standard output with the findings as one JSON object
     #[argh(switch)]
     pub json: bool,

@@ -5,6 +5,7 @@
 
 mod bind;
 mod commands;
+mod data;
 mod exit;
 #[cfg(test)]
 mod tests;
@@ -16,9 +17,10 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 use bind::server_address;
 pub use bind::{BindError, DEFAULT_BIND, bind_address};
 pub use commands::{
-    Audit, Check, Command, Data, DataCommand, DataList, DataVerify, Eval, Experiment, Regimes,
-    Server, Sim, THREADS_MAX, Train, Version, Worker,
+    Audit, Check, Command, Eval, Experiment, Regimes, Server, Sim, THREADS_MAX, Train, Version,
+    Worker,
 };
+pub use data::{Data, DataCommand, DataList, DataVerify};
 pub use exit::{Exit, Failure};
 
 use crate::nearest::nearest;

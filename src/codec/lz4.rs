@@ -29,19 +29,21 @@ pub enum Inner {
 
 /// What says that LZ4 follows, where the length does not.
 const MARK: u8 = 0;
+/// Room behind a block, which lets the decompressor copy whole words up to its end.
+const SLACK: usize = 64;
 
 /// Where a thread works: what need not be allocated, or set to zero, for each block.
 struct Scratch {
     /// What the compressor has seen of a block.
     table: CompressTable,
-    shuffled: [u8; BLOCK_BYTES],
+    shuffled: [u8; BLOCK_BYTES + SLACK],
     packed: [u8; get_maximum_output_size(BLOCK_BYTES)],
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         table: CompressTable::small(),
-        shuffled: [0; BLOCK_BYTES],
+        shuffled: [0; BLOCK_BYTES + SLACK],
         packed: [0; get_maximum_output_size(BLOCK_BYTES)],
     });
 }
@@ -100,8 +102,9 @@ impl Encoding for Inner {
 
     fn decode(&self, kernels: &BlockKernels, bytes: &[u8], out: &mut [f32]) -> Decoded {
         let codec = self.codec();
-        let (encoding, most) = (codec.encoding(out.len()), codec.encoded_len_max(out.len()));
+        let encoding = codec.encoding(out.len());
         let fixed = encoding.fixed_len(out.len());
+        let most = fixed.unwrap_or_else(|| raw::encoded_len(out.len()));
         let is_plain = match fixed {
             Some(len) => bytes.len() == len,
             None => bytes.len() == most || bytes.first().is_some_and(|&mark| mark != MARK),
@@ -111,8 +114,8 @@ impl Encoding for Inner {
         }
         let packed = bytes.get(usize::from(fixed.is_none())..).unwrap_or_default();
         SCRATCH.with_borrow_mut(|Scratch { shuffled, packed: plain, .. }| {
-            let len = match decompress_into(packed, &mut shuffled[..most]) {
-                Ok(len) if fixed.is_none_or(|fixed| fixed == len) => len,
+            let len = match decompress_into(packed, &mut shuffled[..most + SLACK]) {
+                Ok(len) if fixed.map_or(len <= most, |fixed| len == fixed) => len,
                 _ => return Err(Fault::Malformed("LZ4 that is none")),
             };
             let (shuffled, plain) = (&shuffled[..len], &mut plain[..len]);

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::PlanError;
-pub use preset::{named, presets};
+pub use preset::{named, of_run, presets};
 pub(crate) use preset::{preset, unknown as unknown_plan};
 pub(crate) use resolve::folder_name;
 pub use resolve::{RecipeFacts, Words};
@@ -46,6 +46,7 @@ use crate::units::Tolerance;
 pub const KEYS: &[&str] = &[
     "name",
     "data-dir",
+    "resume",
     "model",
     "engine",
     "dataset",
@@ -96,6 +97,8 @@ pub struct Plan {
     pub name: Option<String>,
     /// Folder that holds the data sets on this machine. No part of the digest.
     pub data_dir: PathBuf,
+    /// Folder of the run whose checkpoint this one goes on from, if it does.
+    pub resume: Option<PathBuf>,
     /// What the rounds carry.
     pub load: Load,
     /// Workers that must have joined before the first round.

@@ -82,6 +82,7 @@ impl Plan {
         Ok(Self {
             name: typed.name()?,
             data_dir: PathBuf::from(typed.text("data-dir").unwrap_or("data")),
+            resume: typed.text("resume").filter(|run| !run.is_empty()).map(PathBuf::from),
             load,
             workers: typed.whole("workers", 1..=1024)?.unwrap_or(2) as u16,
             lr: typed.real("lr", "a number above 0", |lr| lr > 0.0)?.unwrap_or(recipe.lr),

@@ -51,6 +51,9 @@ impl Plan {
             set("name", name.as_str().into());
         }
         set("data-dir", self.data_dir.to_string_lossy().into_owned().into());
+        if let Some(run) = &self.resume {
+            set("resume", run.to_string_lossy().into_owned().into());
+        }
         match &self.load {
             Load::Training(training) => {
                 set("model", training.model.as_str().into());

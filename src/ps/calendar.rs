@@ -46,6 +46,12 @@ impl Place {
         f64::from(self.epoch) + self.share
     }
 
+    /// Examples of the epoch under way that have been taken.
+    #[must_use]
+    pub const fn examples(&self) -> u64 {
+        self.examples
+    }
+
     /// Whether an epoch has just ended.
     #[must_use]
     pub const fn ends_epoch(&self) -> bool {
@@ -76,6 +82,12 @@ impl Calendar {
         }
         let whole = examples + (self.train_len - examples).div_ceil(taken) * taken;
         Place { round, epoch: place.epoch, examples, share: examples as f64 / whole as f64 }
+    }
+
+    /// Whether there can be such a place.
+    #[must_use]
+    pub fn has(&self, place: Place) -> bool {
+        place.examples < self.train_len.max(1) && (0.0..=1.0).contains(&place.share)
     }
 
     /// Whether the run is over.

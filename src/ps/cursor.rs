@@ -1,7 +1,9 @@
 //! Which examples were handed out: nothing twice, nothing left out, whoever comes and goes.
 
+use serde::{Deserialize, Serialize};
+
 /// Consecutive examples of one shard's order, counted since the start of training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     /// Which shard.
     pub slot: u16,
@@ -12,7 +14,7 @@ pub struct Slice {
 }
 
 /// The place in each shard's order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     next: Vec<u64>,
     /// The shard that comes first in the next round, so that fewer workers than shards still see all of them.
@@ -26,6 +28,14 @@ impl Cursor {
     #[must_use]
     pub fn new(slots: u16) -> Self {
         Self { next: vec![0; slots.max(1).into()], turn: 0, redo: Vec::new(), handed_out: 0 }
+    }
+
+    /// Whether it can go on over so many shards: all that it has handed out is of one of them.
+    #[must_use]
+    pub fn fits(&self, slots: u16) -> bool {
+        let slots = usize::from(slots.max(1));
+        let known = |slice: &Slice| usize::from(slice.slot) < slots && slice.count > 0;
+        self.next.len() == slots && self.turn < slots && self.redo.iter().all(known)
     }
 
     /// Hands `count` examples to each of `workers` workers, in their order; slices that came back go first, and may be

@@ -38,6 +38,39 @@ impl Measures {
         Self { squares: vec![0.0; blocks], signals: vec![None; blocks], window }
     }
 
+    /// The same before the first round that follows a checkpoint, in the middle of its window if that is of the same
+    /// length.
+    ///
+    /// # Panics
+    /// If the `sum` of that window is of another model.
+    #[must_use]
+    pub fn resumed(mut self, beat: Option<&Beat>, sum: &[f32]) -> Self {
+        if let (Some(window), Some(beat)) = (&mut self.window, beat)
+            && window.beat.is_like(beat)
+        {
+            window.beat = *beat;
+            window.sum.copy_from_slice(sum);
+        }
+        self
+    }
+
+    /// Where the window stands, if there is one.
+    #[must_use]
+    pub fn beat(&self) -> Option<Beat> {
+        self.window.as_ref().map(|window| window.beat)
+    }
+
+    /// What has added up in it; empty without one.
+    #[must_use]
+    pub fn window(&self) -> &[f32] {
+        self.window.as_ref().map_or(&[], |window| &window.sum)
+    }
+
+    /// The same, to take back what a round has added that never ended.
+    pub fn window_mut(&mut self) -> &mut [f32] {
+        self.window.as_mut().map_or(&mut [], |window| &mut window.sum)
+    }
+
     /// A round begins. In the sum of a window it counts `weight`, by the examples that it takes: an epoch adds up to
     /// the same in few large rounds and in many small ones.
     pub fn begin_round(&mut self, weight: f64) {

@@ -99,6 +99,16 @@ impl Sgd {
         &mut self.velocity
     }
 
+    /// Goes on with the `velocity` of a checkpoint, if both have one.
+    ///
+    /// # Panics
+    /// If it is of another model.
+    pub fn resume(&mut self, velocity: &[f32]) {
+        if !velocity.is_empty() && !self.velocity.is_empty() {
+            self.velocity.copy_from_slice(velocity);
+        }
+    }
+
     /// Takes one step of the parameters from `first` on, as many as there are values of their gradient: nothing in a
     /// step looks beyond one parameter. As in PyTorch, the first step's velocity is its gradient.
     pub fn step(&mut self, parameters: &mut [f32], first: usize, gradient: &[f32], lr: f64) {

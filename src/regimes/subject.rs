@@ -13,7 +13,7 @@ use super::sizes::Sizes;
 use crate::ids::Round;
 use crate::plan::{Document, Entry, Words};
 use crate::ps::policy::{PolicyConfig, Terms};
-use crate::report::{NormRow, Norms};
+use crate::report::{NormRow, Norms, Resumed};
 use crate::units::Tolerance;
 
 pub(super) const NORMS: &str = "norms.csv";
@@ -24,6 +24,9 @@ const ROUNDS: &str = "rounds.csv";
 pub(super) const FULL: &str = "full.csv";
 /// What a run's own decisions are called.
 const THE_RUN: &str = "the run";
+/// What was decided, by the first round in which it held.
+type Decisions = Vec<(Round, Terms)>;
+
 /// Largest table that is read.
 const BYTES_MAX: u64 = 1 << 29;
 
@@ -137,13 +140,20 @@ impl Subject {
         if !detector.policy.has_regimes() || !path.is_file() {
             return Ok(None);
         }
-        let start = self.norms.policy(&detector.policy).terms();
-        let course = Course::new(THE_RUN, &self.norms, start, self.decisions(&path)?);
+        let (resumed, decisions) = self.decisions(&path)?;
+        let start = resumed.unwrap_or_else(|| self.norms.policy(&detector.policy).terms());
+        let course = Course::new(THE_RUN, &self.norms, start, decisions);
         Ok(Some((detector, course)))
     }
 
-    /// Everything that was decided, as the events at `path` tell.
-    fn decisions(&self, path: &Path) -> Result<Vec<(Round, Terms)>, RegimesError> {
+    /// Everything that was decided, as the events at `path` tell, and what held before, if the run went on from another
+    /// one.
+    fn decisions(&self, path: &Path) -> Result<(Option<Terms>, Decisions), RegimesError> {
+        /// The first line, as far as it is looked at.
+        #[derive(Deserialize)]
+        struct Opening {
+            resumed: Option<Resumed>,
+        }
         /// A decision, as far as it is looked at.
         #[derive(Deserialize)]
         struct Line {
@@ -155,7 +165,8 @@ impl Subject {
         }
         let read = |source| RegimesError::Read { path: path.to_owned(), source };
         let mut lines = BufReader::new(File::open(path).map_err(read)?);
-        let (mut decisions, mut bytes) = (Vec::<(Round, Terms)>::new(), Vec::new());
+        let (mut resumed, mut decisions, mut bytes) = (None, Decisions::new(), Vec::new());
+        let tensors = self.norms.tensors.len();
         for number in 1.. {
             bytes.clear();
             // A line without its end is one that a run had no time to finish.
@@ -163,16 +174,22 @@ impl Subject {
                 break;
             }
             let text = String::from_utf8_lossy(&bytes);
-            if !text.contains(r#""event":"decided""#) {
-                continue;
-            }
             let damaged = |problem: String| {
                 let path = path.to_owned();
                 RegimesError::Damaged { path, line: number, problem }
             };
+            if text.contains(r#""event":"run""#) {
+                let opening: Opening =
+                    serde_json::from_str(&text).map_err(|why| damaged(why.to_string()))?;
+                resumed = opening
+                    .resumed
+                    .map(|at| terms(at.critical, &at.tensors, at.tolerance, tensors));
+            }
+            if !text.contains(r#""event":"decided""#) {
+                continue;
+            }
             let line: Line = serde_json::from_str(&text).map_err(|why| damaged(why.to_string()))?;
             let new: Tolerance = line.new.parse().map_err(|_| damaged("no tolerance".into()))?;
-            let tensors = self.norms.tensors.len();
             if let Some(tensor) = line.tensors.iter().find(|&&tensor| tensor as usize >= tensors) {
                 return Err(damaged(format!("there is no tensor {tensor}")));
             }
@@ -182,7 +199,7 @@ impl Subject {
             let terms = terms(line.critical, &line.tensors, new, tensors);
             decisions.push((Round(line.round), terms));
         }
-        Ok(decisions)
+        Ok((resumed, decisions))
     }
 
     /// What `detector` would have decided, or what it looks at and is not here.

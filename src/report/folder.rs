@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::norms::NormRows;
@@ -16,7 +16,9 @@ use super::{ReportError, Summary, timestamp};
 use crate::event::{Event, RoundEnded, Stamped};
 use crate::flat::Layout;
 use crate::plan::{Folder, Plan};
-use crate::units::Instant;
+use crate::ps::calendar::Place;
+use crate::ps::policy::{Critical, Policy, Terms};
+use crate::units::{Instant, Tolerance};
 
 /// Longest time, on the clock of the events, that an event may stay in memory while others arrive.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +26,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 const EVALS_HEADER: &str = "round,epoch,accuracy,correct,total,loss\n";
 
 /// What is known of a run before it starts, beside its plan.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Start<'a> {
     /// The command that runs it (`train`).
     pub command: &'a str,
@@ -36,6 +38,42 @@ pub struct Start<'a> {
     pub examples: u64,
     /// Whether full gradients are measured.
     pub full: bool,
+    /// Where the run goes on from, if not from the start.
+    pub resumed: Option<Resumed>,
+}
+
+/// Where a run goes on from: what nobody could know who has its files only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Resumed {
+    /// SHA-256 of the parameters.
+    pub digest: String,
+    /// Rounds that had ended.
+    pub round: u32,
+    /// Epochs that had ended.
+    pub epochs: u32,
+    /// Examples of the next one that were handed out.
+    pub examples: u64,
+    /// Whether the next round is critical.
+    pub critical: bool,
+    /// If not, its tensors that are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tensors: Vec<u32>,
+    /// Its tolerance.
+    pub tolerance: Tolerance,
+    /// The norm that was looked at last; none if nothing was.
+    pub norm: Option<f64>,
+}
+
+impl Resumed {
+    /// A run whose parameters have this `digest`, which stands at `place` and has decided so much.
+    #[must_use]
+    pub fn new(digest: String, place: Place, policy: &Policy) -> Self {
+        let Terms { tolerance, critical } = policy.terms();
+        let norm = policy.history().last().map(|&(_, _, norm)| norm);
+        let (round, epochs, examples) = (place.round, place.epoch, place.examples());
+        let (critical, tensors) = (critical == Critical::Everything, critical.tensors());
+        Self { digest, round, epochs, examples, critical, tensors, tolerance, norm }
+    }
 }
 
 /// The files of one run.
@@ -219,12 +257,15 @@ struct Opening<'a> {
     plan: &'a str,
     rounds: u32,
     examples: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<&'a Resumed>,
 }
 
 impl<'a> Opening<'a> {
-    fn new(start: &Start<'_>, plan: &'a str) -> Self {
-        let &Start { base, rounds, examples, .. } = start;
-        Self { wall: timestamp(base), at: Instant::ZERO, event: "run", plan, rounds, examples }
+    fn new(start: &'a Start<'_>, plan: &'a str) -> Self {
+        let &Start { base, rounds, examples, ref resumed, .. } = start;
+        let (wall, resumed) = (timestamp(base), resumed.as_ref());
+        Self { wall, at: Instant::ZERO, event: "run", plan, rounds, examples, resumed }
     }
 }
 

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use chart::{Chart, Panel};
 pub use cost::CodecCost;
-pub use folder::{RunFolder, Start};
+pub use folder::{Resumed, RunFolder, Start};
 pub use live::Live;
 pub use norms::{NormRow, NormRows, Norms, NormsError};
 pub(crate) use progress::clock;

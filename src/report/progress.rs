@@ -46,8 +46,9 @@ impl Style {
 pub struct Progress {
     live: Live,
     calendar: Calendar,
-    /// Behind the last round that ended.
+    /// Behind the last round that ended, and where the run began.
     place: Place,
+    start: Place,
     /// Whether a model is trained: a synthetic load has no epochs and no loss.
     trains: bool,
     /// Workers that take part.
@@ -64,7 +65,14 @@ impl Progress {
     #[must_use]
     pub fn new(style: Style, calendar: Calendar, trains: bool) -> Self {
         let (live, place) = (Live::new(style, LINE_EVERY), Place::default());
-        Self { live, calendar, place, trains, joined: 0, began: None, waits: None, warned: false }
+        let (start, joined, began, waits, warned) = (place, 0, None, None, false);
+        Self { live, calendar, place, start, trains, joined, began, waits, warned }
+    }
+
+    /// The same of a run that begins at this place of its calendar.
+    #[must_use]
+    pub fn starting_at(self, place: Place) -> Self {
+        Self { place, start: place, ..self }
     }
 
     /// What is to be written to standard error after `event`, of which `tally` knows already.
@@ -150,7 +158,7 @@ impl Progress {
     fn state(&self, tally: &Tally, now: Instant) -> String {
         let batch = tally.started.as_ref().map_or(1, |started| started.batch);
         let rounds = self.calendar.rounds(self.place, batch);
-        let mut parts = vec![format!("round {}/{rounds}", tally.rounds)];
+        let mut parts = vec![format!("round {}/{rounds}", self.place.round)];
         if let Some(eta) = self.eta(now) {
             parts.push(format!("ETA {}", clock(eta)));
         }
@@ -175,9 +183,10 @@ impl Progress {
 
     /// The time that is left if the rest goes as fast as what is done.
     fn eta(&self, now: Instant) -> Option<Duration> {
-        let done = self.calendar.done(self.place);
+        let left = 1.0 - self.calendar.done(self.place);
+        let done = self.calendar.done(self.place) - self.calendar.done(self.start);
         let elapsed = now.since(self.began?);
-        (done > 0.0).then(|| elapsed.mul_f64((1.0 - done).max(0.0) / done))
+        (done > 0.0).then(|| elapsed.mul_f64(left.max(0.0) / done))
     }
 }
 

@@ -203,7 +203,7 @@ fn progress_on_a_terminal_is_one_line() {
 fn a_run_folder_holds_the_run() {
     let scratch = Scratch::new("folder");
     let base = Duration::from_millis(1_700_000_000_000);
-    let start = Start { command: "train", base, rounds: 8, examples: 256, full: false };
+    let start = Start { command: "train", base, rounds: 8, examples: 256, ..Start::default() };
     let plan = plan("policy = 'clr'\ntolerance = '2%'");
     let folder = RunFolder::create(&scratch, &plan, &layout(), start).unwrap();
     let mut report = Report::new(folder, Progress::new(Style::Plain, CALENDAR, true));
@@ -219,7 +219,7 @@ fn a_run_folder_holds_the_run() {
         totals: &totals,
         rejects: &rejects,
         traffic: None,
-        images: Some(600),
+        images: Some((600, 0.0)),
         codecs: vec![
             cost(Codec::Raw, 0.0625),
             cost(Codec::Fp16, 0.125),

@@ -18,6 +18,7 @@ use crate::sim::Traffic;
 use crate::units::Instant;
 
 use super::cost::costs;
+use super::resumed::{self, Resumed};
 use super::{Brief, Console};
 
 /// The checkpoint of a run that trained all its rounds.
@@ -26,7 +27,9 @@ pub const FINAL: &str = "final.safetensors";
 pub const INTERRUPTED: &str = "interrupted.safetensors";
 
 /// Name of the optimizer's velocity in a checkpoint.
-const MOMENTUM: &str = "momentum";
+pub(super) const MOMENTUM: &str = "momentum";
+/// Name of the sum of the gradients of a window.
+pub(super) const WINDOW: &str = "window";
 
 /// A run before it starts, as its server has to know it.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub struct Job {
     pub parameters: Vec<f32>,
     /// The conditions of the workers' links.
     pub net: NetPlan,
+    /// Where the run goes on from, if not from the start.
+    pub resumed: Option<Resumed>,
 }
 
 impl Job {
@@ -74,7 +79,12 @@ impl Job {
             );
             return Err(Failure::new(Exit::Usage, why));
         }
-        Ok(Self { config, layout: Arc::new(layout), parameters, net, brief })
+        let mut job =
+            Self { config, layout: Arc::new(layout), parameters, net, resumed: None, brief };
+        if let Some(run) = &job.plan().resume {
+            job.resumed = Some(Resumed::read(run, &job)?);
+        }
+        Ok(job)
     }
 
     /// Makes sure that workers on this machine find the data.
@@ -126,7 +136,13 @@ impl Job {
     #[must_use]
     pub fn server(&self, capacity: u16, entropy: u64, now: Instant) -> ServerCore {
         let (config, layout) = (self.config.clone(), Arc::clone(&self.layout));
-        ServerCore::new(config, layout, self.parameters.clone(), capacity, entropy, now)
+        let at = |parameters: &[f32]| {
+            ServerCore::new(config, layout, parameters.to_vec(), capacity, entropy, now)
+        };
+        match &self.resumed {
+            Some(resumed) => resumed.stand(at(resumed.parameters())),
+            None => at(&self.parameters),
+        }
     }
 
     /// Makes the run folder under `runs` and the report that fills it. `command` is the command that runs this, `base`
@@ -139,14 +155,20 @@ impl Job {
         runs: &Path,
         command: &str,
         base: Duration,
-        console: &Console<'_>,
+        console: &mut Console<'_>,
     ) -> Result<Report, ReportError> {
         let (calendar, rounds) = (self.config.calendar, self.config.rounds_max());
         let full = self.full_norm() > 0;
         let examples = calendar.train_len;
-        let start = Start { command, base, rounds, examples, full };
+        let resumed = self.resumed.as_ref().map(Resumed::event);
+        let start = Start { command, base, rounds, examples, full, resumed };
         let folder = RunFolder::create(runs, self.plan(), &self.layout, start)?;
-        let progress = Progress::new(console.style(), calendar, self.brief.recipe.is_some());
+        let place = self.resumed.as_ref().map(Resumed::place).unwrap_or_default();
+        let trains = self.brief.recipe.is_some();
+        let progress = Progress::new(console.style(), calendar, trains).starting_at(place);
+        if let Some(resumed) = &self.resumed {
+            console.say(resumed.to_string());
+        }
         Ok(Report::new(folder, progress))
     }
 
@@ -164,7 +186,8 @@ impl Job {
     ) -> Result<Exit, Failure> {
         console.goes_on("writing the checkpoint");
         let finished = server.outcome() == Some(&Outcome::Finished);
-        let path = report.folder().path().join(if finished { FINAL } else { INTERRUPTED });
+        let run = report.folder().path().to_owned();
+        let path = run.join(if finished { FINAL } else { INTERRUPTED });
         let checkpoint = self.checkpoint(server, report.folder().plan_digest());
         checkpoint.save(&path, &self.layout)?;
         let digest = finished.then(|| digest(server.parameters()));
@@ -172,7 +195,9 @@ impl Job {
             Some(Outcome::Failed(why)) => Some(why.as_str()),
             _ => None,
         };
+        let before = self.resumed.as_ref().map_or(0.0, |resumed| resumed.place().epochs());
         let images = self.brief.recipe.as_ref().map(|_| self.config.calendar.train_len);
+        let images = images.map(|images| (images, before));
         let (totals, rejects) = (server.totals(), server.rejects());
         let transport = &self.plan().transport;
         let codecs = if traffic.is_some() { Vec::new() } else { self.codec_costs(server) };
@@ -196,7 +221,10 @@ impl Job {
                 Err(Failure::new(Exit::Failed, kept))
             }
             Some(Outcome::Stopped) | None => {
-                console.say(format!("interrupted: {trained} are kept in {}", path.display()));
+                let (kept, run) = (path.display(), run.display());
+                console.say(format!(
+                    "interrupted: {trained} are kept in {kept}; go on with: --resume {run}"
+                ));
                 Ok(Exit::Interrupted)
             }
         }
@@ -212,12 +240,12 @@ impl Job {
 
     /// All that the server knows, for an evaluation or for going on.
     fn checkpoint(&self, server: &ServerCore, plan_digest: &str) -> Checkpoint {
-        let velocity = Some(server.velocity()).filter(|velocity| !velocity.is_empty());
-        let json = |value: serde_json::Result<String>| value.expect("rounds and norms are JSON");
+        let values = server.values();
+        let extra = [(MOMENTUM, values.velocity), (WINDOW, values.window)];
+        let extra = extra.into_iter().filter(|(_, values)| !values.is_empty());
+        let standing = resumed::metadata(&server.standing());
         let mut metadata = BTreeMap::from([
             ("plan", plan_digest.to_owned()),
-            ("place", json(serde_json::to_string(&server.place()))),
-            ("policy", json(serde_json::to_string(server.policy()))),
             ("rounds", server.trained().to_string()),
             ("seed", self.plan().seed.to_string()),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -229,11 +257,12 @@ impl Job {
         }
         Checkpoint {
             parameters: server.parameters().to_vec(),
-            extra: velocity
-                .map(|velocity| (MOMENTUM.to_owned(), velocity.to_vec()))
+            extra: extra.map(|(name, values)| (name.to_owned(), values.to_vec())).collect(),
+            metadata: metadata
                 .into_iter()
+                .map(|(key, text)| (key.to_owned(), text))
+                .chain(standing)
                 .collect(),
-            metadata: metadata.into_iter().map(|(key, text)| (key.to_owned(), text)).collect(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod full;
 mod job;
 mod prepare;
 mod regimes;
+mod resumed;
 mod server;
 mod serving;
 mod sim;

@@ -65,6 +65,7 @@ pub(super) fn serve(
     let served = listening.serve(&mut core, clock, &mut stop, &mut serving);
     let Serving { report, console, mut workers, .. } = serving;
     if let Err(failure) = served {
+        core.stop("the server has failed");
         // What was trained so far is worth keeping, whatever ended it.
         if core.trained() > 0
             && let Err(second) = job.finish(&core, None, report, json, console)

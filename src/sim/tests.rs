@@ -6,6 +6,7 @@ mod half;
 mod imputed;
 mod policies;
 mod port;
+mod resumed;
 mod scheme;
 mod stranger;
 

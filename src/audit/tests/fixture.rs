@@ -171,7 +171,7 @@ pub(super) fn leave(scratch: &Scratch, killed: bool) -> PathBuf {
     let plan = Plan::parse("plan.toml", text, &words).unwrap();
     let calendar = plan.calendar(28).unwrap();
     let (base, rounds) = (Duration::ZERO, ROUNDS);
-    let start = Start { command: "train", base, rounds, examples: 28, full: false };
+    let start = Start { command: "train", base, rounds, examples: 28, ..Start::default() };
     let layout = Layout::new([("a".into(), vec![80, 80])]).unwrap();
     let folder = RunFolder::create(scratch, &plan, &layout, start).unwrap();
     let path = folder.path().to_owned();

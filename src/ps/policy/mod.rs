@@ -46,6 +46,15 @@ pub enum Critical {
     Tensors(Vec<bool>),
 }
 
+impl Critical {
+    /// The places of critical tensors, where some are and some are not.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<u32> {
+        let Self::Tensors(critical) = self else { return Vec::new() };
+        (0..).zip(critical).filter(|&(_, is)| *is).map(|(place, _)| place).collect()
+    }
+}
+
 /// What holds for the coming rounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -227,12 +236,7 @@ impl Policy {
         let ((round, epoch), terms) = (self.at, self.terms());
         let critical = terms.critical == Critical::Everything;
         self.history.push((round, critical, finding.norm));
-        let tensors = match terms.critical {
-            Critical::Tensors(critical) => {
-                (0..).zip(critical).filter(|&(_, is)| is).map(|(place, _)| place).collect()
-            }
-            Critical::Nothing | Critical::Everything => Vec::new(),
-        };
+        let tensors = terms.critical.tensors();
         Decided {
             round: round.next(),
             epoch,

@@ -11,6 +11,7 @@ mod credit;
 mod evaluation;
 mod input;
 mod rollback;
+mod standing;
 mod stream;
 mod time;
 mod training;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use self::evaluation::Evaluation;
 use self::rollback::Rollback;
+pub use self::standing::{Standing, Values};
 use self::training::Training;
 use super::average::Average;
 use super::calendar::Place;
@@ -187,10 +189,10 @@ impl ServerCore {
         &self.parameters
     }
 
-    /// The optimizer's velocity; empty without momentum.
-    #[must_use]
-    pub fn velocity(&self) -> &[f32] {
-        self.sgd.velocity()
+    /// The parameters, to begin elsewhere.
+    #[cfg(test)]
+    pub fn parameters_mut(&mut self) -> &mut [f32] {
+        &mut self.parameters
     }
 
     /// What stood in the place of workers of the last round, one after the other.

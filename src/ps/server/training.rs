@@ -201,6 +201,7 @@ impl ServerCore {
                 lr,
             }),
         );
+        self.rollback.begin(&self.cursor);
         let slices = self.cursor.deal(workers.len(), batch);
         let deadlines = self.push_deadlines(tolerance);
         let credit = credit(self.capacity, count);
@@ -303,7 +304,8 @@ impl ServerCore {
             && let Some(block) = self.average.poll_complete()
         {
             let first = self.layout.range(block).start;
-            self.rollback.save(&self.layout, block, &self.parameters, self.sgd.velocity());
+            let vectors = [&self.parameters[..], self.sgd.velocity(), self.measures.window()];
+            self.rollback.save(&self.layout, block, vectors);
             let signal = self.average.signal(&self.layout, block);
             let gradient = self.average.mean(&self.layout, block, self.config.missing);
             self.measures.handle_block(&self.layout, block, gradient, signal);

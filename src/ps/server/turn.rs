@@ -58,10 +58,11 @@ impl ServerCore {
         self.outcome = Some(Outcome::Failed(why));
     }
 
-    /// Says good-bye to all that are left. A step that is taken in part is taken back.
+    /// Says good-bye to all that are left. A round that is under way is taken back.
     pub(super) fn dismiss(&mut self, code: ByeCode, why: &str) {
-        let velocity = self.sgd.velocity_mut();
-        self.rollback.undo(&self.layout, &mut self.parameters, velocity);
+        let vectors =
+            [&mut self.parameters[..], self.sgd.velocity_mut(), self.measures.window_mut()];
+        self.rollback.undo(&self.layout, &mut self.cursor, vectors);
         for member in self.members.values_mut() {
             member.session.close(Bye::new(code, why));
         }

@@ -8,7 +8,7 @@ use crate::ps::policy::Policy;
 const BATCHES: Batches = Batches { others: 10, critical: 2, lr: BatchLr::Linear };
 
 /// Gradients that grow and shrink with the examples' numbers, and depend on no parameter.
-struct Waves;
+pub(super) struct Waves;
 
 impl Compute for Waves {
     fn gradient(&mut self, delivery: &mut Delivery, slot: u16, first: u64, count: u32) -> f64 {
@@ -24,7 +24,7 @@ impl Compute for Waves {
     }
 }
 
-fn change(every: Every, eta: f64) -> Change {
+pub(super) fn change(every: Every, eta: f64) -> Change {
     Change { tolerance: Tolerance::ZERO, every, eta }
 }
 

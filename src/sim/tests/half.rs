@@ -8,7 +8,8 @@ fn a_run_that_is_stopped_half_way_ends_with_the_parameters_of_a_whole_round() {
     let case = Case { net, ..Case::default() };
     for millis in (50..400).step_by(7) {
         let mut world = case.world();
-        let whole = |core: &ServerCore| (core.parameters().to_vec(), core.velocity().to_vec());
+        let whole =
+            |core: &ServerCore| (core.parameters().to_vec(), core.values().velocity.to_vec());
         let mut last = whole(world.server());
         let outcome = world.run(Duration::from_millis(millis), |stamped, core| {
             if matches!(stamped.event, Event::RoundEnded(_)) {
