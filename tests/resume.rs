@@ -55,14 +55,28 @@ fn a_run_in_two_parts_is_the_run_in_one() {
 }
 
 #[test]
-fn another_policy_begins_anew() {
-    let scratch = Scratch::new("resume-policy");
-    scratch.json(&format!("sim {CLR} --rounds 17 --name first --json"));
-    for policy in ["clr --clr-freq 5", "signal --clr-freq 4", "accordion", "clr-layer"] {
-        let output = scratch.run(&format!("sim --resume runs/first --rounds 40 --policy {policy}"));
-        let said = said(&output);
-        assert!(output.status.success() && said.contains("; its policy was another one"), "{said}");
-    }
+fn evaluations_of_an_end_that_was_none_decide_nothing() {
+    let scratch = Scratch::new("resume-phase");
+    let line = "--model fc --workers 2 --missing zero --policy phase";
+    let whole = scratch.json(&format!("sim {line} --epochs 5 --name whole --json"));
+    scratch.json(&format!("sim {line} --rounds 20 --name first --json"));
+    fs::write(scratch.join("longer.toml"), "resume = 'runs/first'\nepochs = 5").unwrap();
+    let second = scratch.json("sim --plan longer.toml --name second --json");
+    assert_eq!(second["digest"], whole["digest"]);
+}
+
+#[test]
+fn two_batches_and_full_gradients_go_on() {
+    let scratch = Scratch::new("resume-batches");
+    let line = "--model fc --workers 2 --policy clr --clr-batch 16 --tolerance 2% --full-norm 2";
+    let full = |run: &str| rows(&scratch.join("runs").join(run), "full.csv", "19,");
+    scratch.json(&format!("sim {line} --epochs 3 --name whole --json"));
+    scratch.json(&format!("sim {line} --rounds 18 --name first --json"));
+    scratch.json("sim --resume runs/first --epochs 3 --name second --json");
+    let (whole, second) = (full("whole"), full("second"));
+    assert!(whole.len() > 20 && whole.len() == second.len(), "{second:?}");
+    let norm = |row: &String| row.split(',').nth(1).unwrap().to_owned();
+    assert!(second.iter().map(norm).all(|norm| norm.parse::<f64>().unwrap() > 0.0), "{second:?}");
 }
 
 #[test]
@@ -75,12 +89,11 @@ fn what_cannot_go_on_is_refused() {
         ("--resume nowhere", 2, "cannot read the plan file nowhere/plan.toml"),
         ("--resume empty --model fc", 2, "cannot read the plan file empty/plan.toml"),
         (
-            "--resume empty --plan runs/first/plan.toml",
+            "--resume runs/first --rounds 9 --model resnet8",
             2,
-            "this is no folder of a run that has ended",
+            "keeps its `model` when it goes on: it was fc, not resnet8",
         ),
-        ("--resume runs/first --rounds 9 --model resnet8", 1, "is not a checkpoint of this model"),
-        ("--resume runs/first --rounds 9 --shards dirichlet:1", 2, "another number of shards"),
+        ("--resume runs/first --rounds 9 --shards dirichlet:1", 2, "keeps its `shards`"),
     ] {
         let output = scratch.run(&format!("sim {line}"));
         let said = said(&output);
@@ -101,6 +114,15 @@ fn what_cannot_go_on_is_refused() {
         );
     }
     fs::write(&checkpoint, sound).unwrap();
+    let plan = scratch.join("runs/first/plan.toml");
+    let sound = fs::read_to_string(&plan).unwrap();
+    fs::write(&plan, sound.replace("tolerance = \"2%\"", "tolerance = \"5%\"")).unwrap();
+    let said = said(&scratch.run("sim --resume runs/first --rounds 9"));
+    assert!(
+        said.contains("is of another run than the plan beside it, or that was changed"),
+        "{said}"
+    );
+    fs::write(&plan, sound).unwrap();
 }
 
 /// The first `old` becomes `new`, of the same length.
@@ -123,18 +145,37 @@ fn an_audit_knows_where_a_run_went_on() {
         found.passed() && found.to_string().contains("after round 17 of another one"),
         "{found}"
     );
-    let events = folder.join("events.jsonl");
-    let sound = fs::read_to_string(&events).unwrap();
-    for (old, new, why) in [
-        (r#""round":17,"#, r#""round":16,"#, "rounds are missing"),
-        (r#""examples":"#, r#""examples":1"#, "plan has another length"),
-        (r#""tolerance":"#, r#""tolerance":"3%","was":"#, "not the one that was decided"),
-    ] {
-        let tampered = sound.replacen(old, new, 1);
-        assert_ne!(tampered, sound, "{old}");
-        fs::write(&events, tampered).unwrap();
-        let found = audit(&folder).unwrap();
-        assert!(!found.passed(), "{why}: {found}");
+    // Without a seal, what is said must hold for itself.
+    let copy = scratch.join("copy");
+    fs::create_dir_all(&copy).unwrap();
+    for file in ["plan.toml", "events.jsonl", "rounds.csv", "norms.csv", "evals.csv"] {
+        fs::copy(folder.join(file), copy.join(file)).unwrap();
     }
-    fs::write(&events, sound).unwrap();
+    let sound = fs::read_to_string(folder.join("events.jsonl")).unwrap();
+    for (old, new, why) in [
+        (r#""round":17,"#, r#""round":16,"#, "expected round 17, found round 18"),
+        (
+            r#""tolerance":"0%""#,
+            r#""tolerance":"3%""#,
+            "does not go on with a tolerance of its plan",
+        ),
+        (
+            r#""tolerance":"2%""#,
+            r#""tolerance":"3%""#,
+            "does not go on with a tolerance of its plan",
+        ),
+        (r#""norm":"#, r#""norm":1"#, "not compared with the norm of the last check"),
+    ] {
+        let Some((first, rest)) = sound.split_once('\n') else { unreachable!("lines") };
+        let tampered = first.replacen(old, new, 1);
+        if tampered == first {
+            // Regime and tolerance of the place are one or the other.
+            assert!(old.starts_with(r#""tolerance""#), "{old}: {first}");
+            continue;
+        }
+        fs::write(copy.join("events.jsonl"), format!("{tampered}\n{rest}")).unwrap();
+        let found = audit(&copy).unwrap();
+        assert!(!found.passed() && found.to_string().contains(why), "{old}: {found}");
+    }
+    fs::remove_dir_all(&copy).unwrap();
 }

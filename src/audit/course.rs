@@ -124,7 +124,7 @@ impl<'a> Course<'a> {
         if let Some(resumed) = &opening.resumed {
             self.last = resumed.round;
             self.clock = self.clock.at(resumed.epochs, resumed.examples);
-            self.decisions.go_on(resumed);
+            self.decisions.go_on(self.plan, resumed, findings);
             findings.remark(format!(
                 "the run goes on after round {} of another one, which has a folder of its own, from parameters {}",
                 resumed.round, resumed.digest

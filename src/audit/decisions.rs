@@ -20,8 +20,6 @@ pub(super) struct Decisions {
     previous: Option<f64>,
     /// Batch of the last check; none if nobody knows.
     batch: Option<u64>,
-    /// Whether it looks at the next norm whichever that is: it has begun in the middle of a run.
-    fresh: bool,
     /// Whether a batch that grows once has grown; none if it is on the edge.
     grown: Option<bool>,
     /// The check that is due.
@@ -37,6 +35,8 @@ struct Due {
     previous: Option<f64>,
     /// None if it is on the edge.
     critical: Option<bool>,
+    /// Whether nobody knows if there is something to compare it with.
+    unknown: bool,
 }
 
 /// A tolerance in ten-thousandths, in words.
@@ -57,39 +57,39 @@ impl Decisions {
             Policy::Accordion { .. } | Policy::Other => (false, None),
         };
         let (previous, due) = (None, None);
-        Self {
-            critical,
-            tolerance,
-            previous,
-            batch: Some(0),
-            fresh: false,
-            grown: Some(false),
-            due,
-            count: 0,
-        }
+        Self { critical, tolerance, previous, batch: Some(0), grown: Some(false), due, count: 0 }
     }
 
     /// The run goes on from here.
-    pub(super) const fn go_on(&mut self, resumed: &Resumed) {
+    pub(super) fn go_on(&mut self, plan: &Plan, resumed: &Resumed, findings: &mut Findings) {
         (self.critical, self.tolerance) = (resumed.critical, Some(resumed.tolerance));
         self.previous = resumed.norm;
-        // Nobody here knows what the batches were.
-        (self.batch, self.grown) = (None, None);
-        self.fresh = resumed.norm.is_none();
+        // Where there are two batches, nobody here knows which was the last.
+        let [one, other] = plan.batches;
+        (self.batch, self.grown) = ((one == other).then_some(one), None);
+        let expected = match plan.policy {
+            Policy::Static => plan.base,
+            Policy::Clr { .. } if resumed.critical => 0,
+            Policy::Clr { .. } => plan.base,
+            Policy::Accordion { .. } | Policy::Other => return,
+        };
+        let meaning = "the run does not go on with a tolerance of its plan";
+        let place = || Place::file(EVENTS).line(1);
+        findings.equal(place, percent(expected), percent(resumed.tolerance), meaning);
     }
 
     /// Takes in the norm of a round that has ended.
     pub(super) fn handle_norm(&mut self, plan: &Plan, round: u32, norm: f64, batch: u64) {
         let Policy::Clr { freq, eta } = plan.policy else { return };
-        let fresh = std::mem::take(&mut self.fresh);
-        if !fresh && !round.saturating_sub(1).is_multiple_of(freq) {
+        if !round.saturating_sub(1).is_multiple_of(freq) {
             return;
         }
         // Norms of different batches are not compared: it stays as it was.
-        let known = self.batch.unwrap_or(batch);
-        let other = self.previous.is_some() && known != batch;
-        let previous = self.previous.filter(|_| !other);
+        let unknown = self.previous.is_some() && self.batch.is_none();
+        let other = self.previous.is_some() && !unknown && self.batch != Some(batch);
+        let previous = self.previous.filter(|_| !other && !unknown);
         let critical = match previous {
+            None if unknown => None,
             None if other => Some(self.critical),
             None => Some(true),
             Some(0.0) => Some(norm != 0.0),
@@ -99,7 +99,8 @@ impl Decisions {
             }
         };
         self.batch = Some(batch);
-        self.due = Some(Due { round: round.saturating_add(1), norm, previous, critical });
+        let round = round.saturating_add(1);
+        self.due = Some(Due { round, norm, previous, critical, unknown });
     }
 
     /// Takes in a decision.
@@ -144,9 +145,9 @@ impl Decisions {
             let meaning = "it was not decided by the norm of its round";
             findings.note(place(), format!("norm {}", due.norm), decided.norm, meaning);
         }
-        if decided.previous.is_some() != due.previous.is_some()
-            || decided.previous.zip(due.previous).is_some_and(|(a, b)| !close(a, b))
-        {
+        let differ = decided.previous.is_some() != due.previous.is_some()
+            || decided.previous.zip(due.previous).is_some_and(|(a, b)| !close(a, b));
+        if differ && !due.unknown {
             let words =
                 |norm: Option<f64>| norm.map_or_else(|| "none".to_owned(), |norm| norm.to_string());
             let expected = format!("previous norm {}", words(due.previous));

@@ -1,7 +1,7 @@
 //! The commands and their flags.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
@@ -51,8 +51,8 @@ macro_rules! plan_command {
             name
             /// folder that holds the data sets (default: data)
             data_dir
-            /// folder of a run that was stopped or is to be longer: goes on from its checkpoint, with its plan unless
-            /// --plan gives another
+            /// folder of a run that was stopped or is to be longer: goes on from its checkpoint, with its plan; flags
+            /// and --plan replace its keys
             resume
             /// model: fc, resnet8 or a recipe file (default: fc)
             model
@@ -183,12 +183,7 @@ fn typed(
     keys: &[(&str, Option<&str>)],
     net: &[String],
 ) -> Result<Vec<Entry>, PlanError> {
-    let resumed = keys.iter().find_map(|(key, text)| text.filter(|_| *key == "resume"));
-    let file = match (plan, resumed) {
-        (Some(plan), _) => Some(plan::named(plan)?),
-        (None, Some(run)) => Some(plan::of_run(Path::new(run))?),
-        (None, None) => None,
-    };
+    let file = plan.map(plan::named).transpose()?;
     let mut flags: Vec<Entry> = keys
         .iter()
         .filter_map(|(key, text)| Some(Entry::flag(&key.replace('_', "-"), (*text)?)))
@@ -196,7 +191,11 @@ fn typed(
     if !net.is_empty() {
         flags.push(Entry::flag("net", &net.join("; ")));
     }
-    overlay(file.unwrap_or_default(), flags)
+    let typed = overlay(file.unwrap_or_default(), flags)?;
+    match plan::resumed(&typed) {
+        Some(run) => overlay(plan::of_run(run)?, typed),
+        None => Ok(typed),
+    }
 }
 
 plan_command! {

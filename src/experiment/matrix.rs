@@ -8,8 +8,8 @@ use super::figure::Figure;
 use super::paired::Paired;
 use super::{ExperimentError, variables};
 use crate::plan::{
-    Choice, Document, Entry, KEYS, Plan, PlanError, Words, folder_name, overlay, preset, unknown,
-    unknown_plan,
+    Choice, Document, Entry, KEYS, Plan, PlanError, RESUME, Words, folder_name, overlay, preset,
+    unknown, unknown_plan,
 };
 
 /// What runs the cells.
@@ -229,6 +229,10 @@ fn known_keys<'a>(choices: impl Iterator<Item = &'a Choice>) -> Result<(), PlanE
     for choice in choices {
         if !known.contains(&choice.key.as_str()) {
             return Err(unknown(&choice.key, &choice.origin, &known));
+        }
+        if choice.key == RESUME {
+            let (entry, reason) = (choice.entry(0).to_string(), "cells begin at the beginning");
+            return Err(PlanError::Refused { entry, reason: reason.to_owned() });
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod error;
 mod policy;
 mod preset;
 mod resolve;
+mod resume;
 mod schedule;
 mod server;
 mod source;
@@ -20,10 +21,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::PlanError;
-pub use preset::{named, of_run, presets};
+pub use preset::{named, presets};
 pub(crate) use preset::{preset, unknown as unknown_plan};
 pub(crate) use resolve::folder_name;
 pub use resolve::{RecipeFacts, Words};
+pub(crate) use resume::RESUME;
+pub use resume::{of_run, resumed};
 pub use schedule::Schedule;
 pub use server::DataSize;
 pub(crate) use source::unknown;
@@ -97,7 +100,7 @@ pub struct Plan {
     pub name: Option<String>,
     /// Folder that holds the data sets on this machine. No part of the digest.
     pub data_dir: PathBuf,
-    /// Folder of the run whose checkpoint this one goes on from, if it does.
+    /// Folder of the run whose checkpoint this one goes on from, if it does. The digest has its name, not its content.
     pub resume: Option<PathBuf>,
     /// What the rounds carry.
     pub load: Load,

@@ -20,14 +20,6 @@ pub fn presets() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
 }
 
-/// The entries of the plan in the folder of a run.
-///
-/// # Errors
-/// If there is none, or it cannot be understood.
-pub fn of_run(folder: &Path) -> Result<Vec<Entry>, PlanError> {
-    Document::read(&folder.join("plan.toml"))?.into_entries()
-}
-
 /// The entries of the plan of that name inside the binary, or in the file of that path.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::PlanError;
+use super::resume::resumed;
 use super::schedule::Schedule;
 use super::source::{Document, Entry, known};
 use super::{Length, Load, Plan, Training};
@@ -82,7 +83,7 @@ impl Plan {
         Ok(Self {
             name: typed.name()?,
             data_dir: PathBuf::from(typed.text("data-dir").unwrap_or("data")),
-            resume: typed.text("resume").filter(|run| !run.is_empty()).map(PathBuf::from),
+            resume: resumed(&typed.entries).map(PathBuf::from),
             load,
             workers: typed.whole("workers", 1..=1024)?.unwrap_or(2) as u16,
             lr: typed.real("lr", "a number above 0", |lr| lr > 0.0)?.unwrap_or(recipe.lr),

@@ -38,16 +38,13 @@ impl Measures {
         Self { squares: vec![0.0; blocks], signals: vec![None; blocks], window }
     }
 
-    /// The same before the first round that follows a checkpoint, in the middle of its window if that is of the same
-    /// length.
+    /// The same before the first round that follows a checkpoint, in the middle of its window.
     ///
     /// # Panics
     /// If the `sum` of that window is of another model.
     #[must_use]
     pub fn resumed(mut self, beat: Option<&Beat>, sum: &[f32]) -> Self {
-        if let (Some(window), Some(beat)) = (&mut self.window, beat)
-            && window.beat.is_like(beat)
-        {
+        if let (Some(window), Some(beat)) = (&mut self.window, beat) {
             window.beat = *beat;
             window.sum.copy_from_slice(sum);
         }

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use super::Job;
 use super::brief::Brief;
 use super::prepare::{Library, prepared};
+use super::resumed::Resumed;
 use crate::event::{Event, RoundEnded};
 use crate::ids::BlockIndex;
 use crate::plan::{Load, Plan, Training};
@@ -26,8 +27,10 @@ pub(super) struct Full {
     delivery: Delivery,
     sum: Vec<f64>,
     measures: Measures,
-    /// The round whose parameters were seen last: one that is begun anew has the same.
-    seen: u32,
+    /// The round whose parameters were seen last, if any: one that is begun anew has the same.
+    seen: Option<u32>,
+    /// Whether the window has begun before this run.
+    partial: bool,
 }
 
 impl Full {
@@ -56,8 +59,10 @@ impl Full {
             compute: prepared(&brief, library, threads)?.compute,
             delivery: Delivery { gradient: vec![0.0; values], ..Delivery::default() },
             sum: vec![0.0; values],
-            measures: Measures::new(&job.layout, job.config.window),
-            seen: 0,
+            measures: Measures::new(&job.layout, job.config.window)
+                .resumed(job.resumed.as_ref().and_then(Resumed::window), &vec![0.0; values]),
+            seen: None,
+            partial: job.resumed.is_some(),
         }))
     }
 
@@ -69,9 +74,9 @@ impl Full {
         server: &ServerCore,
     ) -> Option<RoundEnded> {
         match event {
-            Event::RoundStarted(started) if started.round.0 != self.seen => {
-                self.seen = started.round.0;
-                if (self.seen - 1).is_multiple_of(self.every) {
+            Event::RoundStarted(started) if Some(started.round.0) != self.seen => {
+                let first = self.seen.replace(started.round.0).is_none();
+                if first || (started.round.0 - 1).is_multiple_of(self.every) {
                     let weight = job.config.batches.share(started.batch);
                     self.measure(job, server.parameters(), weight);
                 }
@@ -81,6 +86,9 @@ impl Full {
                 let norm = self.measures.norm();
                 let mut ended = RoundEnded { norm, window: Vec::new(), ..ended.clone() };
                 self.measures.end_round(&job.layout, &mut ended);
+                if !ended.window.is_empty() && std::mem::take(&mut self.partial) {
+                    ended.window.clear();
+                }
                 ended.signal = Some(norm * norm);
                 Some(ended)
             }

@@ -76,12 +76,6 @@ impl Beat {
         Self { every, began: (0, 0.0), fresh: true }
     }
 
-    /// Whether the other one has periods of the same length.
-    #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        self.every == other.every
-    }
-
     /// Takes in the next round that ended. Where rounds are left out, as in a series from elsewhere, the first one that
     /// is there begins its period.
     pub fn handle_round(&mut self, ended: &RoundEnded) -> Tick {

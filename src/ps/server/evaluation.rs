@@ -94,8 +94,11 @@ impl ServerCore {
         };
         let accuracy = evaluated.accuracy();
         self.tell(now, Event::Evaluated(evaluated));
-        let decided = self.policy.handle_accuracy(accuracy);
-        self.handle_decision(now, decided);
+        // A run in two parts decides as one: what is evaluated because the first part ends is no news to the policy.
+        if self.evaluation_is_due(self.place) {
+            let decided = self.policy.handle_accuracy(accuracy);
+            self.handle_decision(now, decided);
+        }
     }
 
     /// Takes back the range of a worker that left.

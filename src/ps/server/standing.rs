@@ -53,8 +53,7 @@ impl ServerCore {
         Values { velocity: self.sgd.velocity(), window: self.measures.window() }
     }
 
-    /// The same server before its first round, but at this place of a run. Where the plan has another window than the
-    /// checkpoint, gradients are added up from here on.
+    /// The same server before its first round, but at this place of a run.
     ///
     /// # Panics
     /// If the values are of another model.

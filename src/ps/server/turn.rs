@@ -92,9 +92,14 @@ impl ServerCore {
 
     /// Whether the test set is evaluated at this place.
     pub(super) const fn evaluation_follows(&self, place: Place) -> bool {
+        (self.evaluation_is_due(place) || self.config.calendar.is_over(place))
+            && self.config.test_len > 0
+    }
+
+    /// Whether it would be if the run were longer.
+    pub(super) const fn evaluation_is_due(&self, place: Place) -> bool {
         let every = self.config.eval_every;
-        let due = every > 0 && place.ends_epoch() && place.epoch.is_multiple_of(every);
-        (due || self.config.calendar.is_over(place)) && self.config.test_len > 0
+        every > 0 && place.ends_epoch() && place.epoch.is_multiple_of(every)
     }
 
     /// Tells a worker what to do, and sends it the parameters it needs for that. Returns the blocks that may be missing

@@ -29,8 +29,7 @@ impl WorkerCore {
         };
         let Delivery { mut gradient, parameters, round, .. } = delivery;
         if !loss.is_finite() {
-            let why = format!("the loss is not finite in round {round}: lower --lr");
-            return self.leave(ByeCode::NonFinite, &why);
+            return self.leave(ByeCode::NonFinite, "the loss is not finite: lower --lr");
         }
         let mut unsaid = Unsaid::default();
         if setup.feedback {
@@ -38,8 +37,7 @@ impl WorkerCore {
             residual.add_to(&mut gradient);
         }
         if let Some(name) = not_finite(&setup.layout, &gradient) {
-            let why =
-                format!("the gradient of `{name}` is not finite in round {round}: lower --lr");
+            let why = format!("the gradient of `{name}` is not finite: lower --lr");
             return self.leave(ByeCode::NonFinite, &why);
         }
         std::mem::swap(update, &mut gradient);

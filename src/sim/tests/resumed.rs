@@ -4,7 +4,7 @@ use super::batches::{Waves, change};
 use super::*;
 use crate::event::{Decided, RoundEnded};
 use crate::ps::batch::BatchLr;
-use crate::ps::policy::{Policy, SignalConfig};
+use crate::ps::policy::{PhaseConfig, PhaseRule, SignalConfig};
 use crate::ps::server::Standing;
 
 /// What the rounds of a run came to: the virtual time that they took is another matter.
@@ -65,6 +65,8 @@ fn whoever_goes_on_from_a_checkpoint_decides_and_ends_alike() {
         PolicyConfig::Accordion(change(Every::Epochs(1), 0.5)),
         PolicyConfig::Dblp { low: change(Every::Epochs(2), 0.5), k: Tolerance::ZERO },
         PolicyConfig::Signal(signal),
+        PolicyConfig::Schedule("epochs 0 0%, 2 0.01%, 5 0%, 6 0.01%".parse().unwrap()),
+        PolicyConfig::Phase(PhaseConfig { tolerances: Default::default(), rule: PhaseRule::Study }),
     ];
     for policy in policies {
         let net = "rate=100mbit".to_owned();
@@ -97,19 +99,4 @@ fn whoever_goes_on_from_a_checkpoint_decides_and_ends_alike() {
         }
         assert!(stops > 5, "{stops} stops");
     }
-}
-
-#[test]
-fn what_was_decided_under_another_policy_is_forgotten() {
-    let case = Case { clr: true, ..Case::default() };
-    let mut first = world(&case);
-    run(&mut first, Duration::from_millis(100), &mut Course::default());
-    first.server.stop("enough");
-    let place = first.server().place();
-    assert!(place.round > 0);
-    let policy = Policy::new(&PolicyConfig::Static { tolerance: Tolerance::ZERO }, &[2, 1]);
-    let standing = Standing { policy, ..first.server().standing() };
-    let second = world(&case).server.standing_at(standing, first.server().values());
-    assert!(!second.policy().is_critical() && second.policy().history().is_empty());
-    assert_eq!((second.place(), second.trained()), (place, place.round));
 }
