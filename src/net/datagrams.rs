@@ -173,7 +173,7 @@ impl Line for Datagrams<'_> {
         self.socket.readable().await
     }
 
-    fn handle_event(&mut self, _: Instant, event: &WorkerEvent) {
+    fn handle_event(&mut self, core: &mut WorkerCore, _: Instant, event: &WorkerEvent) {
         match event {
             WorkerEvent::Welcome(worker) => {
                 self.number.get_or_insert(*worker);
@@ -184,6 +184,10 @@ impl Line for Datagrams<'_> {
                     self.weather = (self.conditions)(plan).and_then(|Conditions { net, seed }| {
                         Weather::new(net.for_worker(worker), seed, worker)
                     });
+                    // What came before the plan had a shorter way.
+                    if self.weather.is_some() {
+                        core.forget_path();
+                    }
                 }
             }
             WorkerEvent::Searching(_) | WorkerEvent::Ended(_) => {}

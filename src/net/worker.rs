@@ -62,7 +62,7 @@ pub(super) trait Line {
     async fn ready(&mut self) -> Result<(), NetError>;
 
     /// Takes in what the core has to tell.
-    fn handle_event(&mut self, now: Instant, event: &WorkerEvent);
+    fn handle_event(&mut self, core: &mut WorkerCore, now: Instant, event: &WorkerEvent);
 
     /// When there is something to be done whatever arrives.
     fn poll_timeout(&self) -> Option<Instant>;
@@ -244,7 +244,7 @@ impl<L: Line> Driver<L> {
         end: &mut Option<End>,
     ) {
         self.progress_at = self.clock.now();
-        self.line.handle_event(self.progress_at, &event);
+        self.line.handle_event(&mut self.core, self.progress_at, &event);
         match event {
             WorkerEvent::Welcome(worker) => tell(Note::Joined(worker)),
             WorkerEvent::Searching(why) => tell(Note::Searching(why)),

@@ -151,7 +151,9 @@ fn changed(before: &Plan, now: &Plan) -> Option<String> {
         let [was, is] = [&old, &new].map(|texts| texts.iter().find(|text| text.0 == key));
         if was != is {
             let [was, is] = [was, is].map(|text| text.map_or("none", |text| text.1.as_str()));
-            return Some(format!("a run keeps its `{key}` when it goes on: it was {was}, not {is}"));
+            return Some(format!(
+                "a run keeps its `{key}` when it goes on: it was {was}, not {is}"
+            ));
         }
     }
     let recipe = |plan: &Plan| match &plan.load {

@@ -303,6 +303,11 @@ impl Session {
         self.queued
     }
 
+    /// Forgets how long the way is, for it is another one from now on. (What has changed by itself is noticed in time.)
+    pub fn forget_path(&mut self) {
+        (self.delay, self.rtt) = (Delay::default(), Rtt::default());
+    }
+
     /// What was learnt of the path to the peer since this was last asked.
     pub const fn take_feedback(&mut self) -> Feedback {
         std::mem::replace(&mut self.feedback, Feedback { delivered: 0, lost: 0, queue: None })

@@ -45,6 +45,8 @@ struct Weather {
     duplicate: f64,
     reorder: f64,
     corrupt: f64,
+    /// Milliseconds that the way is longer than 1.
+    further: u64,
 }
 
 struct Pair {
@@ -94,6 +96,7 @@ impl Pair {
         }
         for _ in 0..copies {
             let late = if self.chance(self.weather.reorder) { 3 } else { 1 };
+            let late = late + self.weather.further;
             self.wire.push((self.now + Duration::from_millis(late), to, datagram.clone()));
         }
     }
@@ -186,13 +189,30 @@ fn in_good_weather_everything_is_sent_once() {
 }
 
 #[test]
+fn a_longer_way_looks_like_a_queue_until_the_path_is_forgotten() {
+    let mut pair = Pair::new(Weather::default(), 0);
+    let queued = |pair: &mut Pair, round| {
+        pair.push(round, 0, None);
+        assert!(pair.run(Duration::from_secs(10), Pair::is_delivered));
+        pair.sides[0].0.queued().unwrap()
+    };
+    assert_eq!(queued(&mut pair, 1), Duration::ZERO);
+    pair.weather.further = 4;
+    assert_eq!(queued(&mut pair, 2), Duration::from_millis(4));
+    assert!(pair.sides[1].0.round_trip().shortest < Duration::from_millis(10));
+    pair.sides.iter_mut().for_each(|(session, _)| session.forget_path());
+    assert_eq!(queued(&mut pair, 3), Duration::ZERO);
+    assert!(pair.sides[1].0.round_trip().shortest >= Duration::from_millis(10));
+}
+
+#[test]
 fn any_weather_delivers_what_is_owed() {
     for seed in 0..400 {
         let weather = match seed % 5 {
             0 => Weather { loss: 0.05, ..Weather::default() },
             1 => Weather { loss: 0.4, duplicate: 0.1, ..Weather::default() },
             2 => Weather { reorder: 0.2, duplicate: 0.2, ..Weather::default() },
-            3 => Weather { corrupt: 0.3, loss: 0.1, reorder: 0.1, duplicate: 0.1 },
+            3 => Weather { corrupt: 0.3, loss: 0.1, reorder: 0.1, duplicate: 0.1, further: 0 },
             _ => Weather { loss: 0.9, ..Weather::default() },
         };
         let allowance = [0, 4, 20, 80][seed as usize / 5 % 4];
@@ -224,7 +244,8 @@ fn within_tolerance_nothing_is_sent_twice() {
 #[test]
 fn blobs_are_reliable_and_exact() {
     for seed in 0..100 {
-        let weather = Weather { loss: 0.3, duplicate: 0.1, reorder: 0.1, corrupt: 0.05 };
+        let weather =
+            Weather { loss: 0.3, duplicate: 0.1, reorder: 0.1, corrupt: 0.05, further: 0 };
         let mut pair = Pair::new(weather, seed);
         let bytes: Vec<u8> = (0..20_000u32).map(|i| (i * 7 + seed as u32) as u8).collect();
         let id = TransferId { kind: TransferKind::Plan, round: Round(0) };

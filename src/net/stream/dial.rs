@@ -187,7 +187,7 @@ impl Line for Dial {
         Ok(())
     }
 
-    fn handle_event(&mut self, now: Instant, event: &WorkerEvent) {
+    fn handle_event(&mut self, _: &mut WorkerCore, now: Instant, event: &WorkerEvent) {
         // A new session has a connection of its own, at the server's next address.
         if matches!((event, &self.state), (WorkerEvent::Searching(_), State::Open(_))) {
             self.state = State::Idle(now + PAUSE);

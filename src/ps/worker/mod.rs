@@ -352,6 +352,11 @@ impl WorkerCore {
         }
     }
 
+    /// What was learnt of the way to the server holds no longer.
+    pub fn forget_path(&mut self) {
+        self.session.forget_path();
+    }
+
     /// Begins a new session: the server knows nothing of the old one, and what it was told is forgotten with it.
     fn greet_again(&mut self, now: Instant, why: &str) {
         let id = SessionId(self.rng.next_u64());
