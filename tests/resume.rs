@@ -34,6 +34,12 @@ fn a_run_in_two_parts_is_the_run_in_one() {
     let second: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!(second["digest"], whole["digest"]);
     assert_eq!([&second["rounds"], &second["pushes"]], [23, 46]);
+    let images = |run: &serde_json::Value| {
+        let [images, rounds] =
+            ["images_per_second", "rounds_per_second"].map(|key| run[key].as_f64());
+        images.unwrap() / rounds.unwrap()
+    };
+    assert!((images(&second) - images(&whole)).abs() < 1e-6, "{second}: as many in each round");
     let runs = scratch.join("runs");
     let [of_whole, of_second] =
         ["whole", "second"].map(|run| rows(&runs.join(run), "norms.csv", "18,"));

@@ -11,7 +11,7 @@ use super::course::{Course, terms};
 use super::detector::Detector;
 use super::sizes::Sizes;
 use crate::ids::Round;
-use crate::plan::{Document, Entry, Words};
+use crate::plan::{self, Entry, Words};
 use crate::ps::policy::{PolicyConfig, Terms};
 use crate::report::{NormRow, Norms, Resumed};
 use crate::units::Tolerance;
@@ -24,11 +24,11 @@ const ROUNDS: &str = "rounds.csv";
 pub(super) const FULL: &str = "full.csv";
 /// What a run's own decisions are called.
 const THE_RUN: &str = "the run";
-/// What was decided, by the first round in which it held.
-type Decisions = Vec<(Round, Terms)>;
-
 /// Largest table that is read.
 const BYTES_MAX: u64 = 1 << 29;
+
+/// What was decided, by the first round in which it held.
+type Decisions = Vec<(Round, Terms)>;
 
 /// The rounds of a run, and what else is known of it.
 #[derive(Clone, Debug)]
@@ -90,9 +90,8 @@ impl Subject {
             }
         }
         if is_run {
-            let plan = subject.path.join(PLAN);
-            if plan.is_file() {
-                subject.entries = Document::read(&plan)?.into_entries()?;
+            if subject.path.join(PLAN).is_file() {
+                subject.entries = plan::of_run(&subject.path)?;
                 subject.driven = subject.driven(words)?;
             }
             let rounds = subject.path.join(ROUNDS);

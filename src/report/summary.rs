@@ -104,8 +104,8 @@ pub struct Closing<'a> {
     pub rejects: &'a Rejects,
     /// What a simulation knows of its links.
     pub traffic: Option<Traffic>,
-    /// Images of the training set, and epochs that were trained before this run; none for a synthetic load.
-    pub images: Option<(u64, f64)>,
+    /// Images of the training set, and those that were taken before this run; none for a synthetic load.
+    pub images: Option<(u64, u64)>,
     /// What the codecs of pushes cost, that of most rounds first.
     pub codecs: Vec<CodecCost>,
     /// Why the run has failed, if it has.
@@ -167,8 +167,7 @@ impl Summary {
             seconds,
             rounds_per_second: per_second(f64::from(tally.rounds)),
             images_per_second: closing.images.map(|(images, before)| {
-                let epochs = (epochs - before).max(0.0);
-                per_second(epochs * images as f64)
+                per_second((epochs * images as f64 - before as f64).max(0.0))
             }),
             bytes_up: closing.totals.bytes_up,
             bytes_down: closing.totals.bytes_down,

@@ -219,7 +219,7 @@ fn a_run_folder_holds_the_run() {
         totals: &totals,
         rejects: &rejects,
         traffic: None,
-        images: Some((600, 0.0)),
+        images: Some((600, 0)),
         codecs: vec![
             cost(Codec::Raw, 0.0625),
             cost(Codec::Fp16, 0.125),

@@ -195,9 +195,9 @@ impl Job {
             Some(Outcome::Failed(why)) => Some(why.as_str()),
             _ => None,
         };
-        let before = self.resumed.as_ref().map_or(0.0, |resumed| resumed.place().epochs());
         let images = self.brief.recipe.as_ref().map(|_| self.config.calendar.train_len);
-        let images = images.map(|images| (images, before));
+        let taken = self.resumed.as_ref().map_or(0, Resumed::examples);
+        let images = images.map(|images| (images, taken));
         let (totals, rejects) = (server.totals(), server.rejects());
         let transport = &self.plan().transport;
         let codecs = if traffic.is_some() { Vec::new() } else { self.codec_costs(server) };

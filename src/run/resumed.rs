@@ -61,10 +61,7 @@ impl Resumed {
             |why: String| Failure::new(Exit::Usage, format!("--resume {}: {why}", run.display()));
         let paths = [FINAL, INTERRUPTED].map(|name| run.join(name));
         let path = paths.iter().find(|path| path.is_file()).ok_or_else(|| {
-            refused(match run.is_dir() {
-                true => format!("it has no checkpoint, neither {FINAL} nor {INTERRUPTED}"),
-                false => "there is no such run folder".to_owned(),
-            })
+            refused(format!("there is no checkpoint, neither {FINAL} nor {INTERRUPTED}"))
         })?;
         let before = Plan::from_entries(plan::of_run(run)?, &WORDS)?;
         if let Some(why) = changed(&before, job.plan()) {
@@ -112,6 +109,12 @@ impl Resumed {
     #[must_use]
     pub const fn place(&self) -> Place {
         self.standing.place
+    }
+
+    /// Examples that had been handed out by then.
+    #[must_use]
+    pub const fn examples(&self) -> u64 {
+        self.standing.cursor.examples()
     }
 
     /// Where the window of the checkpoint stands.
